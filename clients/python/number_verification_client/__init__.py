@@ -1,0 +1,3 @@
+"""Client of a Number Verification service."""
+
+__version__ = "0.1.0"

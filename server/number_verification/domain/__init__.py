@@ -1,0 +1,1 @@
+"""Use cases and values. Imports no gRPC, no HTTP, no database."""

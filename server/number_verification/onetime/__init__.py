@@ -1,0 +1,1 @@
+"""The one-time store: what may be used once only."""

@@ -1,0 +1,1 @@
+"""The session store, and the feeds that fill it."""

@@ -1,0 +1,1 @@
+"""The protoc plugin: from the contract to Python tables and the OpenAPI document."""
