@@ -113,8 +113,10 @@ Event = SessionEvent | GatewayRestart | PortBlockAllocated | PortBlockReleased
 
 
 class Latest(NamedTuple, Generic[T]):
-    """A value with the time of the event that reported it. Between two, the greater one is the later one; at the same
-    time the greater value wins, so that the outcome does not depend on the order of arrival.
+    """A value with the time of the event that reported it.
+
+    Of two, the greater is the later one; at the same time the greater value wins, so that the outcome does not depend
+    on the order of arrival.
     """
 
     time: Milliseconds

@@ -1,0 +1,1 @@
+"""HTTP: the WSGI application, and the runtime that serves the generated routes."""

@@ -1,0 +1,96 @@
+"""HTTP requests and responses as the handlers see them, and how they meet WSGI (PEP 3333)."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeAlias
+
+Environ: TypeAlias = dict[str, Any]
+StartResponse: TypeAlias = Callable[[str, list[tuple[str, str]]], Any]
+
+_REASON_PHRASES = {
+    200: "OK",
+    204: "No Content",
+    302: "Found",
+    303: "See Other",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+
+
+class BodyTooLarge(Exception):
+    """The request's body is larger than the reader allows."""
+
+
+class HttpRequest:
+    """One request.
+
+    Args:
+        environ: the WSGI environment.
+    """
+
+    __slots__ = ("_environ", "method", "path")
+
+    def __init__(self, environ: Environ) -> None:
+        self._environ = environ
+        self.method: str = environ["REQUEST_METHOD"]
+        self.path: str = environ["PATH_INFO"]
+
+    @property
+    def query_string(self) -> str:
+        """The query, still percent-encoded, without its `?`."""
+        return self._environ.get("QUERY_STRING") or ""
+
+    @property
+    def peer(self) -> str:
+        """The address of the peer of the connection, without a port: the HTTP server does not pass it."""
+        return self._environ["REMOTE_ADDR"]
+
+    def header(self, name: str) -> str | None:
+        """A header's value; the values of a repeated header are joined by commas (RFC 9110 §5.3).
+
+        Args:
+            name: in upper case with underscores, as WSGI writes it without its `HTTP_`: `X_CORRELATOR`.
+        """
+        if name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            return self._environ.get(name)
+        return self._environ.get("HTTP_" + name)
+
+    def body(self, limit: int) -> bytes:
+        """The body, up to `limit` bytes.
+
+        Raises:
+            BodyTooLarge: there are more. No more than `limit` + 1 bytes are read.
+        """
+        length = self._environ.get("CONTENT_LENGTH")
+        if length and length.isdecimal() and int(length) > limit:
+            raise BodyTooLarge
+        content: bytes = self._environ["wsgi.input"].read(limit + 1)
+        if len(content) > limit:
+            raise BodyTooLarge
+        return content
+
+
+class HttpResponse(NamedTuple):
+    """One response."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def send(self, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer through WSGI."""
+        start_response(f"{self.status} {_REASON_PHRASES[self.status]}", self.headers)
+        return [self.body]
+
+
+Handler: TypeAlias = Callable[[HttpRequest], HttpResponse]
