@@ -5,7 +5,7 @@ Pure, and the same for every store: a store only brings the sightings. Whatever 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from number_verification.domain.clock import HOUR, MINUTE, Milliseconds
 from number_verification.domain.refusal import Reason
@@ -13,6 +13,7 @@ from number_verification.domain.session import (
     Claim,
     Ipv4Address,
     Ipv6Prefix,
+    Latest,
     PortBlockRecord,
     SessionKey,
     SessionRecord,
@@ -25,6 +26,11 @@ WLAN_RAT_TYPES = frozenset({3, 53, 54})
 
 CELLULAR_RAT_TYPES = frozenset({1, 2, 5, 6, 8, 9, 51, 52})
 """UTRAN, GERAN, HSPA+, E-UTRAN, NB-IoT, LTE-M, NR, NR unlicensed."""
+
+_CLOCK_DIFFERENCE: Milliseconds = MINUTE
+"""How far our own clocks may differ."""
+
+T = TypeVar("T")
 
 
 class Sighting(NamedTuple):
@@ -80,6 +86,7 @@ def attribute(sightings: Sequence[Sighting], policy: AttributionPolicy, now: Mil
     """The live session behind an address, given every sighting of the address, or why none may be named."""
     if not sightings:
         return Reason.OFF_NET
+    sightings = [_in_this_life(sighting) for sighting in sightings]
     live = [s for s in sightings if _is_live(s) and not _is_superseded(s, sightings)]
     if not live:
         return Reason.SESSION_ENDED
@@ -95,6 +102,27 @@ def attribute(sightings: Sequence[Sighting], policy: AttributionPolicy, now: Mil
     if subscriber is None or not subscriber.value.phone_number:
         return Reason.NUMBER_UNKNOWN
     return LiveSession(subscriber.value, tuple(s.session for s in live))
+
+
+def _in_this_life(sighting: Sighting) -> Sighting:
+    """The sighting without what was reported before the gateway restarted: the same id may mean another session now."""
+    session, epoch = sighting.session, sighting.nas_epoch
+    if session.first_seen > epoch:
+        return sighting
+    session = session._replace(
+        subscriber=_since(epoch, session.subscriber),
+        ipv4=_since(epoch, session.ipv4),
+        ipv6=_since(epoch, session.ipv6),
+        apn=_since(epoch, session.apn),
+        rat_type=_since(epoch, session.rat_type),
+        tethering=_since(epoch, session.tethering),
+        serving_network=_since(epoch, session.serving_network),
+    )
+    return sighting._replace(session=session)
+
+
+def _since(epoch: Milliseconds, register: Latest[T] | None) -> Latest[T] | None:
+    return register if register is not None and register.time > epoch else None
 
 
 def _is_live(sighting: Sighting) -> bool:
@@ -118,6 +146,9 @@ def _same(one: object, other: object) -> bool:
 def _objection(sighting: Sighting, policy: AttributionPolicy, now: Milliseconds) -> Reason | None:
     session = sighting.session
     if now - session.last_seen > policy.session_silence or now - sighting.nas_heard > policy.feed_silence:
+        return Reason.STALE_FEED
+    if sighting.nas_heard - now > _CLOCK_DIFFERENCE:
+        # The clock was ahead when the feed was last heard. How long that is ago, nobody knows.
         return Reason.STALE_FEED
     rat_type = session.rat_type.value if session.rat_type else None
     if rat_type in WLAN_RAT_TYPES:
@@ -153,20 +184,15 @@ def _roaming_objection(session: SessionRecord, policy: AttributionPolicy) -> Rea
 def private_address(blocks: Sequence[PortBlockRecord], now: Milliseconds) -> tuple[Ipv4Address, Milliseconds] | Reason:
     """Whom CGNAT gave a port to: the private address and since when, given every block that contains the port.
 
-    The latest allocation wins over older ones whose release was lost; two at the same instant are ambiguous.
+    What was heard last of the port, in whichever block, says that all before is over, even where a release was lost.
     """
-    allocations = sorted(
-        (
-            block.allocated
-            for block in blocks
-            if block.allocated is not None and block.released < block.allocated.time <= now
-        ),
-        reverse=True,
-    )
+    allocations = [block.allocated for block in blocks if block.allocated is not None]
     if not allocations:
         return Reason.PORT_UNASSIGNED
-    latest = allocations[0]
-    if any(other.time == latest.time and other.value != latest.value for other in allocations[1:]):
+    latest = max(allocations)
+    if any(block.released >= latest.time for block in blocks):
+        return Reason.PORT_UNASSIGNED
+    if latest.time > now or any(other.time == latest.time and other.value != latest.value for other in allocations):
         return Reason.AMBIGUOUS
     return latest.value, latest.time
 

@@ -53,7 +53,8 @@ class HttpRequest:
     @property
     def peer(self) -> str:
         """The address of the peer of the connection, without a port: the HTTP server does not pass it."""
-        return self._environ["REMOTE_ADDR"]
+        peer: str = self._environ["REMOTE_ADDR"]
+        return peer
 
     def header(self, name: str) -> str | None:
         """A header's value; the values of a repeated header are joined by commas (RFC 9110 §5.3).

@@ -1,0 +1,275 @@
+"""The composition root: the only place that picks concrete backends and puts the parts together."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import NamedTuple
+
+from number_verification.authorization import discovery
+from number_verification.authorization.access_tokens import AccessTokens
+from number_verification.authorization.authorize import AuthorizationEndpoint
+from number_verification.authorization.external_tokens import ExternalIssuer
+from number_verification.authorization.id_token import IdTokens, load_salt
+from number_verification.authorization.jose import KeySource
+from number_verification.authorization.jwks import RemoteKeySet, StaticKeySet
+from number_verification.authorization.oauth import json_response
+from number_verification.authorization.signing_keys import SigningKeys
+from number_verification.authorization.token_endpoint import TokenEndpoint
+from number_verification.config import (
+    MAX_CLOCK_SKEW,
+    MAX_EVENT_AGE,
+    ExternalIssuerSettings,
+    ListenAddress,
+    NetworkSettings,
+    Settings,
+    seconds,
+)
+from number_verification.domain import clock
+from number_verification.domain.access import AccessCheck
+from number_verification.domain.attribution import AttributionPolicy
+from number_verification.domain.location import AddressPlan, LocatedDevice, locate
+from number_verification.domain.origin import NetworkOrigin
+from number_verification.domain.rate import TokenBuckets
+from number_verification.domain.refusal import Reason
+from number_verification.gen.numberverification.v2 import number_verification_pb2
+from number_verification.gen.routes import APIS, ROUTES
+from number_verification.gen.rules import ACCESS_RULES
+from number_verification.gen.subscribersession.v1 import subscriber_session_pb2
+from number_verification.grpc_server import GrpcServer
+from number_verification.interceptors import chain, compose
+from number_verification.interceptors.origin import OriginCheck
+from number_verification.interceptors.token import InternalService
+from number_verification.listening import listen
+from number_verification.onetime.lmdb import LmdbOneTimeStore
+from number_verification.onetime.store import OneTimeStore
+from number_verification.origin.address import parse_address
+from number_verification.origin.attestation import TrustedEdges
+from number_verification.origin.proxy_listener import ProxyIngress
+from number_verification.origin.resolver import OriginPolicy, resolve_origin
+from number_verification.registry.configured import ConfiguredApplications
+from number_verification.rest.api import RestApi
+from number_verification.rest.application import HttpApplication, oauth_endpoint
+from number_verification.rest.http import Handler, HttpRequest, HttpResponse
+from number_verification.rest.transcoding import Transcoder
+from number_verification.services.handlers import methods
+from number_verification.services.messages import EventReader
+from number_verification.services.number_verification import NumberVerificationServicer
+from number_verification.services.subscriber_session import SubscriberSessionServicer
+from number_verification.sessions.lmdb import LmdbSessionStore
+from number_verification.sessions.store import SessionStore
+
+Locate = Callable[[NetworkOrigin], LocatedDevice | Reason]
+
+
+class Listeners(NamedTuple):
+    """Where the listeners listen, with the ports that were reserved for them."""
+
+    http: ListenAddress
+    grpc: ListenAddress
+    internal: ListenAddress | None
+    radius: ListenAddress | None
+    admin: ListenAddress
+    proxy_protocol: ListenAddress | None = None
+
+
+def session_store(settings: Settings) -> SessionStore:
+    """The session store that is configured."""
+    return LmdbSessionStore(settings.data_dir / "sessions", settings.store.session_megabytes << 20)
+
+
+def one_time_store(settings: Settings) -> OneTimeStore:
+    """The one-time store that is configured."""
+    return LmdbOneTimeStore(settings.data_dir / "one-time", settings.store.one_time_megabytes << 20, clock.now)
+
+
+def ip_domain_rule(network: NetworkSettings) -> Callable[[str, str], str]:
+    """The address realm of a gateway and an APN."""
+    rules = network.ip_domains
+
+    def ip_domain(nas: str, apn: str) -> str:
+        for rule in rules:
+            if rule.nas in ("", nas) and rule.apn.lower() in ("", apn):
+                return rule.ip_domain
+        return ""
+
+    return ip_domain
+
+
+def attribution_policy(network: NetworkSettings) -> AttributionPolicy:
+    """What counts as a device on the mobile network."""
+    return AttributionPolicy(
+        apns=network.apns,
+        tethering_apns=network.tethering_apns,
+        home_networks=network.home_networks,
+        allow_home_routed_roaming=network.allow_home_routed_roaming,
+        refuse_unknown_tethering=network.refuse_unknown_tethering,
+        tethering_flag_age=seconds(network.tethering_flag_seconds),
+        session_silence=seconds(network.session_silence_seconds),
+        feed_silence=seconds(network.feed_silence_seconds),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What one worker process serves."""
+
+    http: HttpApplication
+    grpc_servers: tuple[GrpcServer, ...]
+    ingress: ProxyIngress | None
+    stores: tuple[SessionStore, OneTimeStore]
+    drain_seconds: float
+
+    def start(self) -> None:
+        """Begin to serve gRPC. HTTP is served by whoever hosts the WSGI application."""
+        for server in self.grpc_servers:
+            server.start()
+        if self.ingress is not None:
+            self.ingress.start()
+
+    def stop(self) -> None:
+        """Let what runs finish, then release the stores."""
+        if self.ingress is not None:
+            self.ingress.stop(self.drain_seconds)
+        for server in self.grpc_servers:
+            server.drain(self.drain_seconds)
+        for store in self.stores:
+            store.close()
+
+
+def build(settings: Settings, listeners: Listeners) -> Service:
+    """Put a worker's parts together."""
+    sessions, one_time = session_store(settings), one_time_store(settings)
+    policy = attribution_policy(settings.network)
+    plan = AddressPlan(
+        direct=[(direct.network, direct.ip_domain) for direct in settings.network.direct],
+        translated=settings.network.translated,
+    )
+
+    def located(origin: NetworkOrigin) -> LocatedDevice | Reason:
+        return locate(origin, sessions, plan, policy, clock.now())
+
+    applications = ConfiguredApplications(settings.applications)
+    issuers = {issuer.issuer: _external_issuer(issuer) for issuer in settings.external_issuers}
+    access = AccessCheck(AccessTokens(one_time, issuers, clock.now), applications, sessions, policy, clock.now)
+    limits = settings.limits
+    interceptors = chain(
+        rules=ACCESS_RULES,
+        buckets=TokenBuckets(limits.peer_rate, limits.peer_burst) if limits.peer_rate else None,
+        access=access,
+        internal_services=_internal_services(settings),
+        origin=OriginCheck(
+            TrustedEdges(settings.origin.trusted_edges, settings.origin.trusted_edge_identities), located
+        ),
+    )
+    public = list(
+        methods(
+            number_verification_pb2.DESCRIPTOR.services_by_name["NumberVerificationService"],
+            NumberVerificationServicer(),
+        )
+    )
+    grpc_servers = [GrpcServer(settings.grpc, listeners.grpc, public, interceptors)]
+    if settings.internal is not None and listeners.internal is not None:
+        events = EventReader(ip_domain_rule(settings.network), MAX_EVENT_AGE, MAX_CLOCK_SKEW)
+        internal = methods(
+            subscriber_session_pb2.DESCRIPTOR.services_by_name["SubscriberSessionService"],
+            SubscriberSessionServicer(sessions, located, events, clock.now),
+        )
+        grpc_servers.append(GrpcServer(settings.internal, listeners.internal, list(internal), interceptors))
+    behaviours = {m.full_name: compose(interceptors, m.full_name, m.behaviour) for m in public}
+    endpoints = {
+        **_authorization_endpoints(settings, applications, one_time, access, located),
+        **_documents(),
+    }
+    http = HttpApplication(RestApi(Transcoder(ROUTES), behaviours, interceptors), endpoints, settings.http.threads)
+    ingress = _ingress(settings, listeners)
+    return Service(http, tuple(grpc_servers), ingress, (sessions, one_time), settings.drain_seconds)
+
+
+def _ingress(settings: Settings, listeners: Listeners) -> ProxyIngress | None:
+    proxy_protocol = settings.origin.proxy_protocol
+    if proxy_protocol is None or listeners.proxy_protocol is None:
+        return None
+    return ProxyIngress(
+        listen(listeners.proxy_protocol),
+        trusted_proxies=proxy_protocol.balancers,
+        upstream=(listeners.http.host, listeners.http.port),
+        source_address=proxy_protocol.source_address,
+    )
+
+
+def _authorization_endpoints(
+    settings: Settings,
+    applications: ConfiguredApplications,
+    one_time: OneTimeStore,
+    access: AccessCheck,
+    located: Locate,
+) -> Mapping[str, Mapping[str, Handler]]:
+    issuer = settings.issuer
+    key_dir = settings.data_dir / "keys"
+    keys = SigningKeys(key_dir, rotate_after=seconds(settings.tokens.signing_key_days * 86_400))
+    authorize = oauth_endpoint(
+        "authorize",
+        AuthorizationEndpoint(issuer, applications, _device_of_request(settings, located), one_time, clock.now),
+    )
+    token = oauth_endpoint(
+        "token",
+        TokenEndpoint(
+            audiences=frozenset({issuer, issuer + discovery.TOKEN_PATH}),
+            applications=applications,
+            one_time=one_time,
+            id_tokens=IdTokens(issuer, keys, load_salt(key_dir)),
+            subscriber_at=access.subscriber_at,
+            lifetime=seconds(settings.tokens.lifetime_seconds),
+            clock=clock.now,
+        ),
+    )
+    configuration = discovery.document(issuer)
+    return {
+        discovery.AUTHORIZE_PATH: {"GET": authorize, "POST": authorize},
+        discovery.TOKEN_PATH: {"POST": token},
+        discovery.JWKS_PATH: {"GET": lambda _: json_response(keys.jwks())},
+        discovery.DISCOVERY_PATH: {"GET": _always(configuration)},
+    }
+
+
+def _device_of_request(settings: Settings, located: Locate) -> Callable[[HttpRequest], LocatedDevice | Reason]:
+    policy = OriginPolicy(settings.origin.trusted_proxies, settings.origin.header)
+
+    def device(request: HttpRequest) -> LocatedDevice | Reason:
+        peer = parse_address(request.peer)
+        if peer is None:
+            return Reason.ORIGIN_MALFORMED
+        origin = resolve_origin(peer, request.header("FORWARDED"), request.header("X_FORWARDED_FOR"), policy)
+        return origin if isinstance(origin, Reason) else located(origin)
+
+    return device
+
+
+def _documents() -> Mapping[str, Mapping[str, Handler]]:
+    found: dict[str, Mapping[str, Handler]] = {}
+    generated = resources.files("number_verification.gen")
+    for api in APIS:
+        for ending, media_type in (("json", "application/json"), ("yaml", "application/yaml")):
+            body = generated.joinpath(f"{api.document}.{ending}").read_bytes()
+            found[f"{api.base_path}/openapi.{ending}"] = {
+                "GET": _always(HttpResponse(200, [("Content-Type", media_type)], body))
+            }
+    return found
+
+
+def _always(response: HttpResponse) -> Handler:
+    return lambda _: response
+
+
+def _external_issuer(settings: ExternalIssuerSettings) -> ExternalIssuer:
+    keys: KeySource = RemoteKeySet(settings.jwks_uri) if settings.jwks_uri else StaticKeySet(settings.jwks)
+    return ExternalIssuer(settings.issuer, settings.audience, settings.algorithms, keys)
+
+
+def _internal_services(settings: Settings) -> list[InternalService]:
+    if settings.internal is None:
+        return []
+    return [
+        InternalService(s.name, frozenset(s.roles), s.certificate_names, bytes.fromhex(s.token_sha256))
+        for s in settings.internal.services
+    ]

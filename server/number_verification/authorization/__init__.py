@@ -1,0 +1,1 @@
+"""The authorization server: tokens and their keys, client authentication, one file per flow."""

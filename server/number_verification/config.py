@@ -1,0 +1,470 @@
+"""The settings of the service, which verify themselves.
+
+What cannot work or is unsafe is refused at start, every fault named at once.
+"""
+
+import ipaddress
+import tomllib
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from number_verification.domain.application import ApplicationStatus
+from number_verification.domain.clock import HOUR, SECOND, Milliseconds
+from number_verification.origin.resolver import HeaderKind
+
+Network = IPv4Network | IPv6Network
+
+
+class ConfigurationRefused(Exception):
+    """The configuration cannot work or is unsafe.
+
+    Args:
+        faults: every one of them, each a sentence that begins with where it is.
+    """
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ListenAddress(_Settings):
+    """Where a listener listens, written `HOST:PORT`; the host is an IP address. Port 0 takes any free one."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def listen_address(text: str) -> ListenAddress:
+    """The address that is written `HOST:PORT` or `[HOST]:PORT`.
+
+    Raises:
+        ValueError: it is not.
+    """
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT")
+    try:
+        return ListenAddress(host=str(ipaddress.ip_address(host.strip("[]"))), port=int(port))
+    except ValueError:
+        raise ValueError("the host must be an IP address") from None
+
+
+Listen = Annotated[
+    ListenAddress, BeforeValidator(lambda value: listen_address(value) if isinstance(value, str) else value)
+]
+
+
+class TlsSettings(_Settings):
+    """The certificate of a listener. The files are read again when they change."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+    """Authorities of client certificates."""
+    require_client_certificate: bool = False
+
+    @model_validator(mode="after")
+    def _files_are_there(self) -> Self:
+        for path in (self.certificate, self.key, self.client_ca):
+            if path is not None and not path.is_file():
+                raise ValueError(f"there is no file {path}")
+        if self.require_client_certificate and self.client_ca is None:
+            raise ValueError("client certificates are required, but client_ca names no authority for them")
+        return self
+
+
+class HttpSettings(_Settings):
+    """REST and OAuth."""
+
+    listen: Listen = ListenAddress(host="127.0.0.1", port=9091)
+    tls: TlsSettings | None = None
+    threads: int = Field(default=8, ge=1, le=256)
+    max_waiting: int = Field(default=64, ge=1, le=4096)
+    """Requests that may wait for a thread before more are answered 503."""
+
+
+class GrpcSettings(_Settings):
+    """A gRPC listener."""
+
+    listen: Listen = ListenAddress(host="127.0.0.1", port=50051)
+    tls: TlsSettings | None = None
+    threads: int = Field(default=8, ge=1, le=256)
+    max_waiting: int = Field(default=64, ge=1, le=4096)
+    """Calls that may wait for a thread before more are answered RESOURCE_EXHAUSTED."""
+    health: bool = True
+    reflection: bool = False
+
+
+class InternalServiceSettings(_Settings):
+    """A service of the operator."""
+
+    name: str = Field(min_length=1)
+    roles: frozenset[Literal["session-feed", "session-read"]] = Field(min_length=1)
+    certificate_names: frozenset[str] = frozenset()
+    token_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+
+    @model_validator(mode="after")
+    def _can_be_known(self) -> Self:
+        if not self.certificate_names and not self.token_sha256:
+            raise ValueError("needs certificate_names or token_sha256 to be known by")
+        return self
+
+
+class InternalSettings(GrpcSettings):
+    """The listener for services of the operator: session feed and look-ups."""
+
+    listen: Listen = ListenAddress(host="127.0.0.1", port=50052)
+    services: tuple[InternalServiceSettings, ...] = ()
+
+
+class RadiusClientSettings(_Settings):
+    """A gateway, or a proxy in front of gateways, that sends accounting."""
+
+    name: str = Field(min_length=1, max_length=64)
+    network: Network
+    secret: str = Field(default="", repr=False)
+    secret_file: Path | None = None
+    require_event_timestamp: bool = True
+    """Whether packets without Event-Timestamp are dropped: only with one can a replayed packet be told by its age."""
+
+    @model_validator(mode="after")
+    def _has_one_secret(self) -> Self:
+        if bool(self.secret) == (self.secret_file is not None):
+            raise ValueError("needs either secret or secret_file")
+        if self.secret_file is not None and not self.secret_file.is_file():
+            raise ValueError(f"there is no file {self.secret_file}")
+        return self
+
+    @property
+    def secret_bytes(self) -> bytes:
+        """The shared secret."""
+        return self.secret_file.read_bytes().strip() if self.secret_file else self.secret.encode()
+
+
+class RadiusSettings(_Settings):
+    """RADIUS accounting (RFC 2866)."""
+
+    listen: Listen = ListenAddress(host="127.0.0.1", port=1813)
+    clients: tuple[RadiusClientSettings, ...] = Field(min_length=1)
+
+
+class AdminSettings(_Settings):
+    """Health, readiness and metrics."""
+
+    listen: Listen = ListenAddress(host="127.0.0.1", port=9464)
+
+
+class DirectNetwork(_Settings):
+    """Addresses that are the devices' own."""
+
+    network: Network
+    ip_domain: str = Field(default="", max_length=64)
+
+
+class IpDomain(_Settings):
+    """The address realm of the sessions of a gateway and an APN; the first that fits counts."""
+
+    ip_domain: str = Field(max_length=64)
+    nas: str = ""
+    """The gateway, as it is named in sessions; empty for any."""
+    apn: str = ""
+    """The APN; empty for any."""
+
+
+class NetworkSettings(_Settings):
+    """The operator's mobile network: what counts as a device on it."""
+
+    direct: tuple[DirectNetwork, ...] = ()
+    translated: tuple[IPv4Network, ...] = ()
+    """Public networks behind which CGNAT hides devices."""
+    ip_domains: tuple[IpDomain, ...] = ()
+    apns: frozenset[str] = Field(min_length=1)
+    tethering_apns: frozenset[str] = frozenset()
+    home_networks: frozenset[str] = frozenset()
+    allow_home_routed_roaming: bool = True
+    refuse_unknown_tethering: bool = False
+    tethering_flag_seconds: int = Field(default=2 * 3600, ge=1)
+    session_silence_seconds: int = Field(default=4 * 3600, ge=1, le=24 * 3600)
+    feed_silence_seconds: int = Field(default=1800, ge=1, le=24 * 3600)
+
+    @field_validator("apns", "tethering_apns")
+    @classmethod
+    def _lower_case(cls, apns: frozenset[str]) -> frozenset[str]:
+        return frozenset(apn.lower() for apn in apns)
+
+    @model_validator(mode="after")
+    def _is_unambiguous(self) -> Self:
+        if not self.direct and not self.translated:
+            raise ValueError("names no networks, so no device could ever be recognised")
+        if both := self.apns & self.tethering_apns:
+            raise ValueError(f"{', '.join(sorted(both))} cannot be in both apns and tethering_apns")
+        for direct in self.direct:
+            for translated in self.translated:
+                if direct.network.version == 4 and direct.network.overlaps(translated):
+                    raise ValueError(f"{direct.network} in direct overlaps {translated} in translated")
+        return self
+
+
+class ProxyProtocolSettings(_Settings):
+    """A listener for devices behind a load balancer that relays connections and speaks PROXY protocol v2."""
+
+    listen: Listen
+    balancers: tuple[Network, ...] = Field(min_length=1)
+    """From where connections are accepted."""
+    source_address: str
+    """The address from which requests are handed to the HTTP listener; one of origin.trusted_proxies."""
+
+
+class OriginSettings(_Settings):
+    """Whom to believe about where a request came from."""
+
+    trusted_proxies: tuple[Network, ...] = ()
+    header: HeaderKind | None = None
+    proxy_protocol: ProxyProtocolSettings | None = None
+    trusted_edges: tuple[Network, ...] = ()
+    """Addresses of edges whose origin metadata is believed."""
+    trusted_edge_identities: frozenset[str] = frozenset()
+    """Names in client certificates of edges whose origin metadata is believed."""
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        if self.trusted_proxies and self.header is None:
+            raise ValueError("trusted_proxies needs a header in which they name the device")
+        if self.header is not None and not self.trusted_proxies:
+            raise ValueError("header is set, but nobody is trusted to write it: trusted_proxies is empty")
+        for name in ("trusted_proxies", "trusted_edges"):
+            if any(network.prefixlen == 0 for network in getattr(self, name)):
+                raise ValueError(f"{name} must not hold every address there is")
+        if self.proxy_protocol is not None:
+            source = ipaddress.ip_address(self.proxy_protocol.source_address)
+            trusted = any(source in network for network in self.trusted_proxies)
+            if not trusted or self.header is not HeaderKind.FORWARDED:
+                raise ValueError("proxy_protocol needs header = Forwarded and its source_address in trusted_proxies")
+        return self
+
+
+class TokenSettings(_Settings):
+    """Our own access tokens."""
+
+    lifetime_seconds: int = Field(default=300, ge=1, le=300)
+    signing_key_days: int = Field(default=30, ge=1, le=398)
+
+
+class ExternalIssuerSettings(_Settings):
+    """An issuer whose JWT access tokens (RFC 9068) are accepted."""
+
+    issuer: str = Field(min_length=1)
+    audience: str = Field(min_length=1)
+    jwks_uri: str = ""
+    jwks: dict[str, Any] = Field(default_factory=dict, repr=False)
+    algorithms: frozenset[Literal["ES256", "RS256", "PS256", "EdDSA"]] = frozenset({"ES256", "RS256", "PS256"})
+
+    @model_validator(mode="after")
+    def _has_keys(self) -> Self:
+        if bool(self.jwks_uri) == bool(self.jwks):
+            raise ValueError("needs either jwks_uri or jwks")
+        if self.jwks_uri and not is_https_or_loopback(self.jwks_uri):
+            raise ValueError("jwks_uri must be https, or http to loopback")
+        if not self.algorithms:
+            raise ValueError("allows no algorithm")
+        return self
+
+
+class ApplicationSettings(_Settings):
+    """An application that was onboarded."""
+
+    client_id: str = Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")
+    name: str = Field(min_length=1)
+    jwks: dict[str, Any] = Field(repr=False)
+    redirect_uris: frozenset[str] = Field(min_length=1)
+    scopes: frozenset[str] = Field(min_length=1)
+    status: ApplicationStatus = ApplicationStatus.ACTIVE
+
+    @field_validator("redirect_uris")
+    @classmethod
+    def _are_exact(cls, uris: frozenset[str]) -> frozenset[str]:
+        for uri in uris:
+            # RFC 6749 §3.1.2: absolute and without a fragment; a wildcard would never match, and promise otherwise.
+            if "://" not in uri or "#" in uri or "*" in uri or not uri.isprintable() or " " in uri:
+                raise ValueError("a redirect URI must be absolute, without fragment and without wildcard")
+        return uris
+
+    @field_validator("scopes")
+    @classmethod
+    def _have_a_purpose(cls, scopes: frozenset[str]) -> frozenset[str]:
+        if not any(scope.startswith("dpv:") for scope in scopes):
+            raise ValueError("no purpose (a scope that begins with dpv:) is agreed, so no token could ever be had")
+        return scopes
+
+    @field_validator("jwks")
+    @classmethod
+    def _is_a_key_set(cls, jwks: dict[str, Any]) -> dict[str, Any]:
+        keys = jwks.get("keys")
+        if not isinstance(keys, list) or not keys or not all(isinstance(key, dict) for key in keys):
+            raise ValueError("must be a JWK set with at least one key")
+        if any("d" in key or key.get("kty") == "oct" for key in keys):
+            raise ValueError("must hold public keys only")
+        return jwks
+
+
+class LimitSettings(_Settings):
+    """How much one peer may ask."""
+
+    peer_rate: float | None = Field(default=None, gt=0)
+    """Calls a second of one peer address; absent for no limit."""
+    peer_burst: int = Field(default=100, ge=1)
+
+
+class StoreSettings(_Settings):
+    """The embedded stores."""
+
+    session_megabytes: int = Field(default=8192, ge=1)
+    """Room for subscriber sessions; about 400 bytes each."""
+    one_time_megabytes: int = Field(default=256, ge=1)
+    """Room for codes, tokens and used identifiers."""
+
+
+class Settings(_Settings):
+    """Everything there is to set."""
+
+    data_dir: Path
+    issuer: str
+    """Our issuer identifier: the root of the HTTP listener as the outside sees it."""
+    workers: int = Field(default=1, ge=1, le=256)
+    """Processes that serve gRPC and HTTP."""
+    drain_seconds: float = Field(default=10, ge=0, le=300)
+    """How long running calls may go on when the service stops."""
+    behind_tls_proxy: bool = False
+    """Whether TLS ends at a proxy in front, so that listeners that others can reach may be plain."""
+    http: HttpSettings = HttpSettings()
+    grpc: GrpcSettings = GrpcSettings()
+    internal: InternalSettings | None = None
+    radius: RadiusSettings | None = None
+    admin: AdminSettings = AdminSettings()
+    network: NetworkSettings
+    origin: OriginSettings = OriginSettings()
+    tokens: TokenSettings = TokenSettings()
+    external_issuers: tuple[ExternalIssuerSettings, ...] = ()
+    applications: tuple[ApplicationSettings, ...] = ()
+    limits: LimitSettings = LimitSettings()
+    store: StoreSettings = StoreSettings()
+
+    def faults(self) -> list[str]:
+        """What is unsafe or contradictory between sections, each a sentence that begins with where it is."""
+        return [*self._outside_faults(), *self._feed_faults(), *self._caller_faults()]
+
+    def _outside_faults(self) -> Iterator[str]:
+        if not is_https_or_loopback(self.issuer) or self.issuer.endswith("/"):
+            yield "issuer: must be an https URL (http to loopback only) that does not end with /"
+        if self.behind_tls_proxy and not self.origin.trusted_proxies:
+            yield "behind_tls_proxy: needs origin.trusted_proxies, or every device would look like the proxy"
+        for name, listener in (("http", self.http), ("grpc", self.grpc), ("internal", self.internal)):
+            if listener and not listener.tls and not listener.listen.is_loopback and not self.behind_tls_proxy:
+                yield f"{name}.listen: {listener.listen} can be reached by others and has no tls"
+        if self.origin.proxy_protocol is not None and self.http.tls is not None:
+            yield "origin.proxy_protocol: hands requests on in plain HTTP, which http.tls refuses"
+
+    def _feed_faults(self) -> Iterator[str]:
+        if self.radius is None and self.internal is None:
+            yield "radius, internal: there is no feed of sessions, so no device could ever be recognised"
+        for client in self.radius.clients if self.radius else ():
+            # An 8-character secret falls in about an hour to whoever captured one packet.
+            if not client.network.is_loopback and len(client.secret_bytes) < 32:
+                yield f"radius.clients: the secret of {client.name} is shorter than 32 bytes"
+        if self.radius is not None and _repeats([client.network for client in self.radius.clients]):
+            yield "radius.clients: a network is named twice"
+
+    def _caller_faults(self) -> Iterator[str]:
+        if self.internal is not None:
+            if not self.internal.services:
+                yield "internal.services: is empty, so nobody could call"
+            named = [service.name for service in self.internal.services if service.certificate_names]
+            if named and self.internal.tls is None:
+                yield f"internal.tls: is needed, {', '.join(named)} would be known by a certificate"
+        if _repeats([application.client_id for application in self.applications]):
+            yield "applications: a client_id is used twice"
+        if _repeats([issuer.issuer for issuer in self.external_issuers]):
+            yield "external_issuers: an issuer is named twice"
+        if not self.applications and not self.external_issuers:
+            yield "applications, external_issuers: both are empty, so nobody could call"
+
+
+def _repeats(values: Sequence[object]) -> bool:
+    return len(set(values)) != len(values)
+
+
+def is_https_or_loopback(url: str) -> bool:
+    """Whether a URL is HTTPS, or plain HTTP to this machine."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "https":
+        return bool(rest)
+    host = rest.partition("/")[0]
+    host = host[1 : host.index("]")] if host.startswith("[") and "]" in host else host.partition(":")[0]
+    try:
+        return scheme == "http" and ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return scheme == "http" and host == "localhost"
+
+
+def seconds(value: float) -> Milliseconds:
+    """A length of time that was given in seconds."""
+    return int(value * SECOND)
+
+
+MAX_EVENT_AGE: Milliseconds = 24 * HOUR
+"""How old an event of a feed may be."""
+
+MAX_CLOCK_SKEW: Milliseconds = 300 * SECOND
+"""How far ahead of our clock a gateway's may be."""
+
+EVENT_MEMORY: Milliseconds = MAX_EVENT_AGE + HOUR
+"""How long sessions that ended are remembered: longer than an event may be late, or it could revive one."""
+
+
+def load(path: Path) -> Settings:
+    """Read a configuration file (TOML).
+
+    Raises:
+        ConfigurationRefused: it cannot be read, cannot work, or is unsafe.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationRefused([f"{path}: {error}"]) from None
+    return parse(content)
+
+
+def parse(content: dict[str, Any]) -> Settings:
+    """Check a configuration.
+
+    Raises:
+        ConfigurationRefused: it cannot work, or is unsafe.
+    """
+    try:
+        settings = Settings.model_validate(content)
+    except ValidationError as error:
+        raise ConfigurationRefused(
+            [
+                f"{'.'.join(map(str, fault['loc'])) or 'configuration'}: {fault['msg'].removeprefix('Value error, ')}"
+                for fault in error.errors(include_input=False, include_url=False)
+            ]
+        ) from None
+    if faults := settings.faults():
+        raise ConfigurationRefused(faults)
+    return settings

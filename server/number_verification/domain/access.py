@@ -1,0 +1,96 @@
+"""From an access token to what it allows now."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from number_verification.domain.application import Applications
+from number_verification.domain.attribution import AttributionPolicy
+from number_verification.domain.clock import Clock
+from number_verification.domain.grant import AccessGrant, AuthenticationMethod, SessionAnchor
+from number_verification.domain.location import SessionDirectory, still_there
+from number_verification.domain.refusal import Kind, Reason, Refusal
+from number_verification.domain.session import Subscriber
+
+
+class Authenticated(NamedTuple):
+    """A call whose token was good: it is used up now."""
+
+    grant: AccessGrant
+    subscriber: Subscriber
+    """Whose device it is. The IMSI is empty for grants of external issuers, which vouch for a number only."""
+
+    def __repr__(self) -> str:
+        return f"Authenticated({self.grant!r}, …)"
+
+
+class TokenRedeemer(Protocol):
+    """Turns an access token into its grant, using it up."""
+
+    def __call__(self, token: str) -> AccessGrant:
+        """The grant.
+
+        Raises:
+            Refusal: UNAUTHENTICATED for a token that is not good, UNAVAILABLE where that cannot be told.
+            StoreUnavailable: where the token cannot be used up.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccessCheck:
+    """Decides who a token lets in."""
+
+    redeem: TokenRedeemer
+    applications: Applications
+    sessions: SessionDirectory
+    policy: AttributionPolicy
+    clock: Clock
+
+    def authenticate(self, token: str) -> Authenticated:
+        """Use the token up and look at what its grant is founded on, as it is at this instant (design D3, D4).
+
+        Raises:
+            Refusal: UNAUTHENTICATED for a bad token or a dead grant; UNAVAILABLE where that cannot be told.
+        """
+        grant = self.redeem(token)
+        if grant.anchor is None:
+            return Authenticated(grant, Subscriber("", grant.phone_number))
+        subscriber = self.subscriber_at(grant.anchor)
+        if isinstance(subscriber, Reason):
+            raise Refusal(Kind.UNAUTHENTICATED, subscriber)
+        return Authenticated(grant, subscriber)
+
+    def subscriber_at(self, anchor: SessionAnchor) -> Subscriber | Reason:
+        """The subscriber of the session that a grant is founded on, or why the session no longer stands for them."""
+        now_there = still_there(anchor.address, self.sessions, self.policy, self.clock())
+        if isinstance(now_there, Reason):
+            return now_there
+        if now_there.subscriber != anchor.subscriber or now_there.began(anchor.key) != anchor.began:
+            return Reason.OTHER_SUBSCRIBER
+        return now_there.subscriber
+
+    def authorize(self, grant: AccessGrant, scopes: frozenset[str]) -> None:
+        """Check that the application may be served and that the grant holds every scope.
+
+        Raises:
+            Refusal: PERMISSION_DENIED.
+        """
+        application = self.applications.find(grant.client_id)
+        if application is None:
+            # An external issuer onboards its own clients; ours are all known.
+            if grant.anchor is not None:
+                raise Refusal(Kind.PERMISSION_DENIED, Reason.APPLICATION_UNKNOWN)
+        elif not application.is_active:
+            raise Refusal(Kind.PERMISSION_DENIED, Reason.APPLICATION_SUSPENDED)
+        if not scopes <= grant.scopes:
+            raise Refusal(Kind.PERMISSION_DENIED, Reason.SCOPE_MISSING)
+
+
+def require_mobile_authentication(grant: AccessGrant) -> None:
+    """Check that the end user was authenticated by the mobile network or the SIM.
+
+    Raises:
+        Refusal: USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK.
+    """
+    if grant.method not in (AuthenticationMethod.NETWORK, AuthenticationMethod.SIM):
+        raise Refusal(Kind.USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK, Reason.NOT_MOBILE_AUTHENTICATED)

@@ -1,0 +1,1 @@
+"""The registry: applications, and whom they belong to."""

@@ -1,0 +1,110 @@
+"""The WSGI application: the API's routes, and beside them what is no call of the API (OAuth, discovery, documents)."""
+
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+
+from number_verification import errors, log, metrics
+from number_verification.authorization.oauth import OAuthError, error_response, json_response
+from number_verification.domain.faults import StoreUnavailable
+from number_verification.domain.refusal import Kind, Reason, Refusal
+from number_verification.rest.api import RestApi
+from number_verification.rest.http import Environ, Handler, HttpRequest, HttpResponse, StartResponse
+
+_CORRELATOR = re.compile(r"[a-zA-Z0-9-_:;./<>{}]{1,256}")
+
+PATIENCE = 1.0
+"""Seconds that a request waits for its turn before it is answered 503."""
+
+
+class HttpApplication:
+    """Everything that is served by HTTP.
+
+    Args:
+        api: the calls of the API.
+        endpoints: what else there is: handlers by path and method.
+        threads: how many requests are worked on at the same time. The HTTP server has more threads than that; the rest
+            of them wait here, and turn requests away when the wait gets long.
+    """
+
+    def __init__(self, api: RestApi, endpoints: Mapping[str, Mapping[str, Handler]], threads: int) -> None:
+        self._api = api
+        self._endpoints = endpoints
+        self._turns = threading.BoundedSemaphore(threads)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request (PEP 3333)."""
+        if not self._turns.acquire(timeout=PATIENCE):
+            metrics.overload.labels("rest").inc()
+            return _unexpected(Kind.UNAVAILABLE).send(start_response)
+        try:
+            return self._respond(HttpRequest(environ)).send(start_response)
+        except Exception as exception:  # noqa: BLE001 - whatever it is, it must not reach the caller
+            log.fault("fault", exception)
+            return _unexpected(Kind.INTERNAL).send(start_response)
+        finally:
+            self._turns.release()
+
+    def _respond(self, request: HttpRequest) -> HttpResponse:
+        endpoint = self._endpoints.get(request.path)
+        if endpoint is None:
+            return self._api(request)
+        handler = endpoint.get("GET" if request.method == "HEAD" else request.method)
+        if handler is None:
+            return self._api.refused(request, tuple(endpoint))
+        return handler(request)
+
+
+def oauth_endpoint(name: str, handler: Handler) -> Handler:
+    """An endpoint of the authorization server: its errors answered, its outcome written down."""
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        given = request.header("X_CORRELATOR") or ""
+        correlator = given if _CORRELATOR.fullmatch(given) else str(uuid.uuid4())
+        error: OAuthError | None = None
+        try:
+            response = handler(request)
+        except Exception as exception:  # noqa: BLE001 - whatever it is, it must not reach the caller
+            error = _as_oauth_error(exception, correlator)
+            response = error_response(error)
+        code, reason = (error.error, error.reason.value) if error else ("", "")
+        log.event(
+            "authorization",
+            endpoint=name,
+            correlator=correlator,
+            error=code,
+            reason=reason,
+            microseconds=int((time.perf_counter() - started) * 1e6),
+        )
+        metrics.authorizations.labels(name, code, reason).inc()
+        return response._replace(headers=[*response.headers, ("X-Correlator", correlator)])
+
+    return respond
+
+
+def _as_oauth_error(exception: Exception, correlator: str) -> OAuthError:
+    if isinstance(exception, OAuthError):
+        return exception
+    if isinstance(exception, Refusal) and exception.retry_after is not None:
+        return _unavailable(exception.reason)
+    log.fault("fault", exception, correlator=correlator)
+    if isinstance(exception, StoreUnavailable):
+        return _unavailable(Reason.STORE_UNAVAILABLE)
+    return OAuthError("server_error", "something went wrong on our side", Reason.FAULT, status=500)
+
+
+def _unavailable(reason: Reason) -> OAuthError:
+    return OAuthError("temporarily_unavailable", "try again later", reason, status=503, retry_after=1)
+
+
+def _unexpected(kind: Kind) -> HttpResponse:
+    """An answer that no interceptor framed."""
+    error = errors.TABLE[kind]
+    content = {"status": error.http_status, "code": error.code, "message": error.message}
+    headers = [("X-Correlator", str(uuid.uuid4()))]
+    if kind is Kind.UNAVAILABLE:
+        headers.append(("Retry-After", str(errors.DEFAULT_RETRY_AFTER)))
+    return json_response(content, error.http_status, headers)

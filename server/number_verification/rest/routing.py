@@ -1,0 +1,86 @@
+"""Which route answers to an HTTP method and a path."""
+
+from collections.abc import Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from number_verification.rest.tables import Route
+
+T = TypeVar("T")
+
+
+class Found(NamedTuple, Generic[T]):
+    """A route that answers."""
+
+    target: T
+    values: tuple[str, ...]
+    """The text of the path variables, in their order."""
+
+
+class Router(Generic[T]):
+    """Finds what belongs to a route.
+
+    Args:
+        routes: of two that match the same path the more specific one first, as generated.
+        targets: what belongs to each route.
+    """
+
+    def __init__(self, routes: Sequence[Route], targets: Sequence[T]) -> None:
+        self._static: dict[str, dict[str, Found[T]]] = {}
+        self._templates: list[tuple[Route, T]] = []
+        for route, target in zip(routes, targets, strict=True):
+            if any(segment in ("*", "**") for segment in route.segments):
+                self._templates.append((route, target))
+            else:
+                path = "/" + "/".join(route.segments)
+                self._static.setdefault(path, {})[route.http_method] = Found(target, ())
+
+    def find(self, method: str, path: str) -> Found[T] | Sequence[str]:
+        """What answers; else the methods that the path knows, none where it knows none.
+
+        Args:
+            method: the HTTP method.
+            path: the path as WSGI gives it (PEP 3333): percent-decoded, its bytes as Latin-1. An encoded slash is
+                therefore a slash, and fits no variable of one segment.
+        """
+        if not path.isascii():
+            try:
+                path = path.encode("latin-1").decode()
+            except UnicodeError:
+                return ()
+        static = self._static.get(path, {})
+        found = static.get(method)
+        if found is not None:
+            return found
+        return self._find_template(method, path, allowed=list(static)) if self._templates else tuple(static)
+
+    def _find_template(self, method: str, path: str, allowed: list[str]) -> Found[T] | Sequence[str]:
+        for route, target in self._templates:
+            values = _values(route, path)
+            if values is None:
+                continue
+            if route.http_method == method:
+                return Found(target, values)
+            allowed.append(route.http_method)
+        return tuple(dict.fromkeys(allowed))
+
+
+def _values(route: Route, path: str) -> tuple[str, ...] | None:
+    """The text of a route's variables; None if it does not match."""
+    if route.verb:
+        path, colon, verb = path.rpartition(":")
+        if not colon or verb != route.verb:
+            return None
+    parts = path.split("/")
+    if parts.pop(0) or not all(parts):
+        return None  # no leading slash, or an empty segment
+    segments = route.segments
+    if segments[-1] == "**":
+        segments = segments[:-1]
+        if len(parts) < len(segments):
+            return None
+    elif len(parts) != len(segments):
+        return None
+    for segment, part in zip(segments, parts, strict=False):
+        if segment not in ("*", part):
+            return None
+    return tuple("/".join(parts[variable.first : variable.end]) for variable in route.variables)

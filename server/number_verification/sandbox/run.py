@@ -1,0 +1,200 @@
+"""Starting the sandbox, and telling others how to reach it."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from number_verification import app
+from number_verification.config import ConfigurationRefused, ListenAddress, Settings, parse
+from number_verification.listening import with_port
+from number_verification.sandbox import devices, keys
+from number_verification.sandbox.core import RADIUS_CLIENT, MobileCore
+from number_verification.supervisor import Supervisor
+
+DESCRIPTION = "sandbox.json"
+CLIENT_ID = "bank"
+REDIRECT_URI = "http://127.0.0.1:9999/callback"
+SCOPES = (
+    "openid",
+    "dpv:FraudPreventionAndDetection",
+    "number-verification:verify",
+    "number-verification:device-phone-number:read",
+)
+EXTERNAL_ISSUER = "https://idp.operator.example"
+DAY = 24 * 3600
+
+
+class Addresses(NamedTuple):
+    """Where the sandbox listens."""
+
+    http: ListenAddress
+    grpc: ListenAddress
+    radius: ListenAddress
+    admin: ListenAddress
+
+
+def run(
+    data_dir: Path,
+    addresses: Addresses,
+    on_ready: Callable[[dict[str, Any], MobileCore, Callable[[], None]], None] = lambda *_: None,
+) -> None:
+    """Run the sandbox until it is stopped.
+
+    Args:
+        data_dir: where it keeps its stores and writes `sandbox.json`.
+        addresses: where it listens; loopback only.
+        on_ready: called, in a thread, when it is ready to serve: with the description, the simulated
+            core, and what stops the sandbox.
+
+    Raises:
+        ConfigurationRefused: it cannot listen or keep its data there.
+    """
+    others = [str(address) for address in addresses if not address.is_loopback]
+    if others:
+        raise ConfigurationRefused([f"{address}: the sandbox listens on loopback only" for address in others])
+    description_path = data_dir / DESCRIPTION
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        description_path.unlink(missing_ok=True)
+        own = keys.load(data_dir)
+    except OSError as error:
+        raise ConfigurationRefused([f"data-dir: {data_dir} cannot be used: {error.strerror}"]) from None
+    # The issuer names the port, so a free one is picked before anything else is known.
+    try:
+        addresses = addresses._replace(http=with_port(addresses.http))
+    except OSError as error:
+        raise ConfigurationRefused([f"http: {addresses.http} cannot be had: {error.strerror}"]) from None
+    settings = sandbox_settings(data_dir, addresses, own)
+    stopping = threading.Event()
+
+    def started(listeners: app.Listeners) -> None:
+        if listeners.radius is None or listeners.internal is None:
+            raise RuntimeError("the sandbox has both feeds")
+        core = MobileCore(listeners.radius, own.radius_secret.encode(), listeners.internal, own.service_token)
+        core.attach_all()
+        description = describe(settings, listeners, own)
+        _write(description_path, description)
+        threading.Thread(target=core.keep_alive, args=(stopping,), name="core", daemon=True).start()
+        on_ready(description, core, supervisor.stop)
+
+    supervisor = Supervisor(settings, started)
+    try:
+        supervisor.run()
+    finally:
+        stopping.set()
+        description_path.unlink(missing_ok=True)
+
+
+def sandbox_settings(data_dir: Path, addresses: Addresses, own: keys.SandboxKeys) -> Settings:
+    """The configuration of the sandbox: the service's own, with everything on loopback."""
+    http, grpc, radius, admin = addresses
+    return parse(
+        {
+            "data_dir": data_dir,
+            "issuer": f"http://{http}",
+            "http": {"listen": str(http)},
+            "grpc": {"listen": str(grpc), "reflection": True},
+            "internal": {
+                "listen": str(ListenAddress(host=grpc.host, port=0)),
+                "services": [
+                    {
+                        "name": "simulated-core",
+                        "roles": ["session-feed", "session-read"],
+                        "token_sha256": hashlib.sha256(own.service_token.encode()).hexdigest(),
+                    }
+                ],
+            },
+            "radius": {
+                "listen": str(radius),
+                "clients": [
+                    {
+                        "name": RADIUS_CLIENT,
+                        "network": "127.0.0.0/8",
+                        "secret": own.radius_secret,
+                        # Whatever can send accounting is welcome to try the sandbox.
+                        "require_event_timestamp": False,
+                    }
+                ],
+            },
+            "admin": {"listen": str(admin)},
+            "network": {
+                "direct": [{"network": "127.0.0.0/8"}, {"network": "2001:db8:990::/48"}],
+                "translated": ["203.0.113.0/24"],
+                "ip_domains": [{"nas": f"{RADIUS_CLIENT}/{devices.CGNAT_CORE}", "ip_domain": devices.CGNAT_CORE}],
+                "apns": [devices.APN],
+                "tethering_apns": [devices.TETHERING_APN],
+                # Sessions that somebody reports by hand get no interim updates.
+                "session_silence_seconds": DAY,
+                "feed_silence_seconds": DAY,
+            },
+            "origin": {
+                "trusted_proxies": [f"{devices.TRUSTED_PROXY}/32"],
+                "header": "Forwarded",
+                "trusted_edges": [f"{devices.TRUSTED_PROXY}/32"],
+            },
+            "external_issuers": [
+                {
+                    "issuer": EXTERNAL_ISSUER,
+                    "audience": f"http://{http}",
+                    "jwks": keys.public(own.external_issuer),
+                    "algorithms": ["ES256"],
+                }
+            ],
+            "applications": [
+                {
+                    "client_id": CLIENT_ID,
+                    "name": "A bank that came directly",
+                    "jwks": keys.public(own.bank),
+                    "redirect_uris": [REDIRECT_URI],
+                    "scopes": SCOPES,
+                }
+            ],
+            "store": {"session_megabytes": 1024, "one_time_megabytes": 64},
+        }
+    )
+
+
+def describe(settings: Settings, listeners: app.Listeners, own: keys.SandboxKeys) -> dict[str, Any]:
+    """What `sandbox.json` says."""
+    root = settings.issuer
+    return {
+        "issuer": root,
+        "api_root": root,
+        "grpc": str(listeners.grpc),
+        "admin": f"http://{listeners.admin}",
+        "radius": {"address": str(listeners.radius), "secret": own.radius_secret, "apn": devices.APN},
+        "clients": [
+            {
+                "name": "bank",
+                "client_id": CLIENT_ID,
+                "private_jwk": own.bank,
+                "redirect_uri": REDIRECT_URI,
+                "scopes": list(SCOPES),
+            }
+        ],
+        "trusted_proxy": {"address": devices.TRUSTED_PROXY, "header": "Forwarded"},
+        "devices": [_device(device) for device in devices.DEVICES],
+        "external_issuer": {
+            "issuer": EXTERNAL_ISSUER,
+            "audience": settings.external_issuers[0].audience,
+            "private_jwk": own.external_issuer,
+        },
+    }
+
+
+def _device(device: devices.Device) -> dict[str, str]:
+    where = {"address": device.connects_from} if device.connects_from else {"forwarded": device.forwarded}
+    if device.refused is not None:
+        return {"name": device.name, **where, "outcome": "refused", "reason": device.refused.value}
+    return {"name": device.name, **where, "phone_number": device.phone_number, "outcome": "authenticated"}
+
+
+def _write(path: Path, description: dict[str, Any]) -> None:
+    # Whoever waits for the file must never read half of it. It holds keys: for its owner only.
+    partial = path.with_suffix(".partial")
+    partial.touch(mode=0o600)
+    partial.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)

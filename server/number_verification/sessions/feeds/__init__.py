@@ -1,0 +1,1 @@
+"""Feeds: where the session store learns what happens in the mobile network."""

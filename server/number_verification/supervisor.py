@@ -1,0 +1,235 @@
+"""The service as a whole: checks what can be checked before it starts, then keeps its processes running.
+
+    supervisor ── worker, worker, …   gRPC and HTTP, the same port for all (SO_REUSEPORT)
+               ├─ feed                RADIUS accounting, sweeps
+               └─ admin listener      a thread of the supervisor
+
+Processes are spawned, never forked: neither gRPC nor LMDB survives a fork.
+"""
+
+import logging
+import multiprocessing
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings
+from granian.server.mp import MPServer
+
+from number_verification import app, feeder, log, worker
+from number_verification.admin import AdminServer, Probe
+from number_verification.config import ConfigurationRefused, ListenAddress, Settings, TlsSettings
+from number_verification.domain.faults import StoreUnavailable
+from number_verification.listening import bound_address, reserve
+from number_verification.onetime.store import OneTimeStore
+from number_verification.sessions.feeds.radius.listener import open_socket
+from number_verification.sessions.store import SessionStore
+
+METRICS_ENVIRONMENT = "PROMETHEUS_MULTIPROC_DIR"
+
+WATCH_SECONDS = 1.0
+"""How often the feed process and the certificates are looked at."""
+
+HTTP_HEADERS = 192 * 1024
+"""Bytes of a request's head. Above what any token takes, so that an oversized token is answered 401."""
+
+
+class Supervisor:
+    """Runs the service.
+
+    Args:
+        settings: what to run.
+        on_started: called once every listener answers; with where they listen.
+
+    Raises:
+        ConfigurationRefused: a port cannot be had, or the data directory or a store cannot be used.
+    """
+
+    def __init__(self, settings: Settings, on_started: Callable[[app.Listeners], None]) -> None:
+        self._settings = settings
+        self._on_started = on_started
+        self._metrics_dir = _fresh_metrics_dir(settings.data_dir)
+        os.environ[METRICS_ENVIRONMENT] = self._metrics_dir
+        self._reserved: list[socket.socket] = []
+        self._radius_socket: socket.socket | None = None
+        self._stopping = threading.Event()
+        self._feed: multiprocessing.process.BaseProcess | None = None
+        self._stores = _usable_stores(settings)
+        self._listeners, self._admin = self._reserve()
+        self._server = self._http_server()
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; return when everything has drained."""
+        multiprocessing.set_start_method("spawn", force=True)
+        self._server.on_startup(self._start_beside)
+        self._server.on_shutdown(self._stop_beside)
+        self._server.serve(target_loader=partial(worker.load, self._settings, self._listeners), wrap_loader=False)
+
+    def stop(self) -> None:
+        """Let `run` return. From any thread."""
+        self._server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
+
+    def _reserve(self) -> tuple[app.Listeners, AdminServer]:
+        settings = self._settings
+        internal, radius, proxy = settings.internal, settings.radius, settings.origin.proxy_protocol
+        faults: list[str] = []
+
+        def tcp(name: str, address: ListenAddress) -> ListenAddress:
+            try:
+                self._reserved.append(reserve(address))
+            except OSError as error:
+                faults.append(f"{name}.listen: {address} cannot be had: {error.strerror}")
+                return address
+            return bound_address(self._reserved[-1])
+
+        http, grpc = tcp("http", settings.http.listen), tcp("grpc", settings.grpc.listen)
+        internal_address = tcp("internal", internal.listen) if internal else None
+        proxy_address = tcp("origin.proxy_protocol", proxy.listen) if proxy else None
+        radius_address = None
+        if radius is not None:
+            try:
+                self._radius_socket = open_socket(radius.listen.host, radius.listen.port)
+                radius_address = bound_address(self._radius_socket)
+            except OSError as error:
+                faults.append(f"radius.listen: {radius.listen} cannot be had: {error.strerror}")
+        try:
+            admin = AdminServer(settings.admin.listen, self._probes(), self._metrics_dir)
+        except OSError as error:
+            faults.append(f"admin.listen: {settings.admin.listen} cannot be had: {error.strerror}")
+        if faults:
+            raise ConfigurationRefused(faults)
+        return app.Listeners(http, grpc, internal_address, radius_address, admin.address, proxy_address), admin
+
+    def _probes(self) -> dict[str, Probe]:
+        sessions, one_time = self._stores
+        return {
+            "session_store": sessions.probe,
+            "one_time_store": one_time.probe,
+            "feed": self._probe_feed,
+            "http": lambda: _connect(self._listeners.http),
+            "grpc": lambda: _connect(self._listeners.grpc),
+        }
+
+    def _probe_feed(self) -> None:
+        if self._feed is None or not self._feed.is_alive():
+            raise RuntimeError("the feed process is not running")
+
+    def _http_server(self) -> MPServer:
+        http, listen = self._settings.http, self._listeners.http
+        tls = http.tls
+        logging.getLogger("_granian").setLevel(logging.WARNING)
+        return MPServer(
+            "number_verification",
+            address=listen.host,
+            port=listen.port,
+            interface=Interfaces.WSGI,
+            workers=self._settings.workers,
+            # Requests that wait for their turn hold a thread, and are answered 503 when the wait gets long.
+            blocking_threads=http.threads + http.max_waiting,
+            backpressure=http.threads + http.max_waiting,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=HTTP_HEADERS),
+            log_enabled=False,
+            respawn_failed_workers=True,
+            workers_kill_timeout=int(self._settings.drain_seconds) + 5,
+            ssl_cert=tls.certificate if tls else None,
+            ssl_key=tls.key if tls else None,
+            ssl_protocol_min=SSLProtocols.tls12,
+            ssl_ca=tls.client_ca if tls else None,
+            ssl_client_verify=bool(tls and tls.require_client_certificate),
+        )
+
+    def _start_beside(self) -> None:
+        self._admin.start()
+        self._start_feed()
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+        threading.Thread(target=self._announce, name="announce", daemon=True).start()
+
+    def _stop_beside(self) -> None:
+        self._stopping.set()
+        if self._feed is not None:
+            self._feed.terminate()
+            self._feed.join(self._settings.drain_seconds + 5)
+            if self._feed.is_alive():
+                self._feed.kill()
+        self._admin.stop()
+        for store in self._stores:
+            store.close()
+        for reserved in self._reserved:
+            reserved.close()
+        shutil.rmtree(self._metrics_dir, ignore_errors=True)
+
+    def _start_feed(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._feed = context.Process(target=feeder.run, args=(self._settings, self._radius_socket), name="feed")
+        self._feed.start()
+
+    def _watch(self) -> None:
+        """Start the feed again if it ended; take new certificates into service."""
+        certificates = self._certificates()
+        while not self._stopping.wait(WATCH_SECONDS):
+            if self._feed is not None and not self._feed.is_alive():
+                log.event("feed_ended", level="error", exit_code=self._feed.exitcode)
+                self._start_feed()
+            if (seen := self._certificates()) != certificates:
+                certificates = seen
+                log.event("certificates_changed")
+                # New workers read the new files; the old ones drain.
+                self._server.signal_handler_reload()  # type: ignore[no-untyped-call]
+
+    def _certificates(self) -> tuple[int, ...]:
+        listeners = (self._settings.http, self._settings.grpc, self._settings.internal)
+        return tuple(_changed_at(path) for each in listeners if each and each.tls for path in _files(each.tls))
+
+    def _announce(self) -> None:
+        listeners = self._listeners
+        wanted = [listeners.http, listeners.grpc, *filter(None, (listeners.internal, listeners.proxy_protocol))]
+        while not self._stopping.wait(0.02):
+            try:
+                for address in wanted:
+                    _connect(address)
+                self._probe_feed()
+            except (OSError, RuntimeError):
+                continue
+            self._on_started(listeners)
+            return
+
+
+def _fresh_metrics_dir(data_dir: Path) -> str:
+    metrics_dir = data_dir / "metrics"
+    try:
+        shutil.rmtree(metrics_dir, ignore_errors=True)
+        metrics_dir.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigurationRefused([f"data_dir: {data_dir} cannot be used: {error.strerror}"]) from None
+    return str(metrics_dir)
+
+
+def _usable_stores(settings: Settings) -> tuple[SessionStore, OneTimeStore]:
+    try:
+        stores = app.session_store(settings), app.one_time_store(settings)
+        for store in stores:
+            store.probe()
+    except StoreUnavailable as error:
+        raise ConfigurationRefused([f"data_dir: {error}"]) from None
+    return stores
+
+
+def _connect(address: ListenAddress) -> None:
+    socket.create_connection((address.host, address.port), timeout=1).close()
+
+
+def _files(tls: TlsSettings) -> Sequence[Path]:
+    return [path for path in (tls.certificate, tls.key, tls.client_ca) if path]
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -1,0 +1,38 @@
+"""A worker process: gRPC and HTTP side by side, on the same stores and the same interceptors."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from multiprocessing.util import Finalize
+
+from number_verification import log
+from number_verification.app import Listeners, build
+from number_verification.config import Settings
+from number_verification.rest.application import HttpApplication
+
+
+def load(settings: Settings, listeners: Listeners) -> HttpApplication:
+    """Start the gRPC servers of this process and return what its HTTP server serves."""
+    log.configure()
+    end_with_parent(settings.drain_seconds)
+    service = build(settings, listeners)
+    service.start()
+    # The HTTP server runs until it was told to stop and has drained. Then it is the gRPC servers' turn.
+    Finalize(None, service.stop, exitpriority=100)
+    return service.http
+
+
+def end_with_parent(grace: float) -> None:
+    """Leave the terminal's process group, whose Ctrl-C is the parent's to handle, and stop when the parent is gone."""
+    os.setpgid(0, 0)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(grace + 5)
+            os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

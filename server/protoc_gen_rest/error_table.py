@@ -1,0 +1,65 @@
+"""The error codes of the REST layer, for the OpenAPI document. A test holds them to those the service answers with."""
+
+from typing import NamedTuple
+
+
+class ErrorRow(NamedTuple):
+    """One error code."""
+
+    status: int
+    """The HTTP status."""
+    message: str
+    """An example of the text for people."""
+
+
+ERRORS = {
+    "INVALID_ARGUMENT": ErrorRow(400, "The request does not keep to the contract."),
+    "UNAUTHENTICATED": ErrorRow(
+        401,
+        "Request not authenticated due to missing, invalid, or expired credentials. A new authentication is required.",
+    ),
+    "PERMISSION_DENIED": ErrorRow(403, "Client does not have sufficient permissions to perform this action."),
+    "NUMBER_VERIFICATION.USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK": ErrorRow(
+        403, "Client must authenticate via the mobile network to use this service."
+    ),
+    "NOT_FOUND": ErrorRow(404, "The specified resource is not found."),
+    "METHOD_NOT_ALLOWED": ErrorRow(405, "The requested method is not allowed on this resource."),
+    "NOT_ACCEPTABLE": ErrorRow(406, "The server answers with application/json, which the Accept header excludes."),
+    "UNSUPPORTED_MEDIA_TYPE": ErrorRow(415, "The request body must be application/json in UTF-8."),
+    "TOO_MANY_REQUESTS": ErrorRow(429, "Too many requests. Try again later."),
+    "QUOTA_EXCEEDED": ErrorRow(429, "The agreed quota is used up."),
+    "INTERNAL": ErrorRow(500, "Something went wrong on our side."),
+    "NOT_IMPLEMENTED": ErrorRow(501, "There is no such method."),
+    "UNAVAILABLE": ErrorRow(503, "The service is not available now. Try again later."),
+    "TIMEOUT": ErrorRow(504, "The request took too long."),
+}
+
+EVERYWHERE = (
+    "INVALID_ARGUMENT",
+    "UNAUTHENTICATED",
+    "NOT_ACCEPTABLE",
+    "TOO_MANY_REQUESTS",
+    "QUOTA_EXCEEDED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "TIMEOUT",
+)
+"""The codes that every operation can answer with."""
+
+WITH_BODY = ("UNSUPPORTED_MEDIA_TYPE",)
+"""The codes that only operations with a body can answer with."""
+
+STATUS_TEXTS = {
+    400: "The request breaks the contract",
+    401: "The request is not authenticated",
+    403: "The request is not permitted",
+    404: "There is no such resource",
+    405: "The resource does not know the method",
+    406: "The answer cannot be given in an acceptable form",
+    415: "The body is not JSON",
+    429: "There are too many requests",
+    500: "A fault of the service",
+    501: "There is no such method",
+    503: "The service is not available",
+    504: "The request took too long",
+}
