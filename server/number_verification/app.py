@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import NamedTuple
 
+from number_verification import log, metrics
 from number_verification.authorization import discovery
 from number_verification.authorization.access_tokens import AccessTokens
 from number_verification.authorization.authorize import AuthorizationEndpoint
@@ -194,7 +195,13 @@ def _ingress(settings: Settings, listeners: Listeners) -> ProxyIngress | None:
         trusted_proxies=proxy_protocol.balancers,
         upstream=(listeners.http.host, listeners.http.port),
         source_address=proxy_protocol.source_address,
+        on_refusal=_note_ingress_refusal,
     )
+
+
+def _note_ingress_refusal(reason: Reason) -> None:
+    log.event("ingress_refused", reason=reason.value)
+    metrics.authorizations.labels("proxy_protocol", "access_denied", reason.value).inc()
 
 
 def _authorization_endpoints(

@@ -256,6 +256,9 @@ class OriginSettings(_Settings):
             trusted = any(source in network for network in self.trusted_proxies)
             if not trusted or self.header is not HeaderKind.FORWARDED:
                 raise ValueError("proxy_protocol needs header = Forwarded and its source_address in trusted_proxies")
+            if any(source in network for network in self.trusted_edges):
+                # Whatever comes in by the ingress could then attest its own origin.
+                raise ValueError("proxy_protocol.source_address must not be one of trusted_edges")
         return self
 
 

@@ -88,7 +88,7 @@ def to_yaml(content: Schema) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the name and signature are PyYAML's
+    def ignore_aliases(self, data: Any) -> bool:
         return True
 
 

@@ -13,7 +13,7 @@ from number_verification.domain.attribution import (
     private_address,
 )
 from number_verification.domain.clock import Milliseconds
-from number_verification.domain.origin import IpAddress, NetworkOrigin
+from number_verification.domain.origin import IpAddress, NetworkOrigin, is_within
 from number_verification.domain.refusal import Reason
 from number_verification.domain.session import Ipv4Address, PortBlockRecord
 
@@ -58,7 +58,7 @@ def locate(
     """The device at an address (and port), or why none may be named."""
     allocated: Milliseconds | None = None
     address = _own_address(origin.address, plan)
-    if address is None and _within(origin.address, plan.translated):
+    if address is None and is_within(origin.address, plan.translated):
         if not origin.port:
             return Reason.PORT_MISSING
         translated = private_address(directory.port_blocks(origin.address, origin.port), now)
@@ -85,17 +85,6 @@ def still_there(
 
 def _own_address(address: IpAddress, plan: AddressPlan) -> Ipv4Address | bytes | None:
     for network, ip_domain in plan.direct:
-        if _contains(network, address):
+        if is_within(address, (network,)):
             return Ipv4Address(ip_domain, address) if len(address) == 4 else address
     return None
-
-
-def _within(address: IpAddress, networks: Sequence[IPv4Network]) -> bool:
-    return any(_contains(network, address) for network in networks)
-
-
-def _contains(network: IPv4Network | IPv6Network, address: IpAddress) -> bool:
-    if len(address) * 8 != network.max_prefixlen:
-        return False
-    host_bits = network.max_prefixlen - network.prefixlen
-    return int.from_bytes(address, "big") >> host_bits == int(network.network_address) >> host_bits

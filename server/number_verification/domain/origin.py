@@ -1,6 +1,8 @@
 """Network origin: where a request really came from."""
 
 import enum
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple, TypeAlias
 
 IpAddress: TypeAlias = bytes
@@ -38,3 +40,13 @@ class AttestedOrigin(NamedTuple):
     origin: NetworkOrigin | None
     access: Access
     tethered: TetheringAttestation
+
+
+def is_within(address: IpAddress, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """Whether an address is in one of the networks. An IPv4 address is in no IPv6 network, nor the reverse."""
+    bits = len(address) * 8
+    number = int.from_bytes(address, "big")
+    return any(
+        bits == network.max_prefixlen and number & int(network.netmask) == int(network.network_address)
+        for network in networks
+    )

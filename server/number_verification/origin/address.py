@@ -2,8 +2,6 @@
 
 import re
 import socket
-from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network
 
 from number_verification.domain.origin import IpAddress, NetworkOrigin
 
@@ -49,13 +47,3 @@ def format_address(origin: NetworkOrigin) -> str:
     else:
         host = f"[{socket.inet_ntop(socket.AF_INET6, origin.address)}]"
     return f"{host}:{origin.port}" if origin.port else host
-
-
-def is_within(address: IpAddress, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
-    """Whether an address is in one of the networks. An IPv4 address is in no IPv6 network, nor the reverse."""
-    bits = len(address) * 8
-    number = int.from_bytes(address, "big")
-    return any(
-        bits == network.max_prefixlen and number & int(network.netmask) == int(network.network_address)
-        for network in networks
-    )

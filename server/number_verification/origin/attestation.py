@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
-from number_verification.domain.origin import Access, AttestedOrigin, IpAddress, TetheringAttestation
+from number_verification.domain.origin import Access, AttestedOrigin, IpAddress, TetheringAttestation, is_within
 from number_verification.domain.refusal import Reason
-from number_verification.origin.address import is_within, parse_address
+from number_verification.origin.address import parse_address
 
 PREFIX: Final = "x-network-origin-"
 """With what the name of every piece of origin metadata begins. Whoever is no trusted edge may send none."""

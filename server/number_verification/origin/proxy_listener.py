@@ -17,10 +17,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
-from number_verification.domain.origin import NetworkOrigin
+from number_verification.domain.origin import NetworkOrigin, is_within
 from number_verification.domain.refusal import Reason
 from number_verification.origin import request_head
-from number_verification.origin.address import is_within, parse_address
+from number_verification.origin.address import parse_address
 from number_verification.origin.proxy_protocol import parse_proxy_header
 from number_verification.origin.request_head import RequestHead, rewrite_head
 

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
-from number_verification.domain.origin import NetworkOrigin
+from number_verification.domain.origin import NetworkOrigin, is_within
 from number_verification.domain.refusal import Reason
-from number_verification.origin.address import is_within
 from number_verification.origin.forwarded import parse_forwarded
 from number_verification.origin.x_forwarded_for import parse_x_forwarded_for
 

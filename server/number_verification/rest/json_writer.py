@@ -103,7 +103,7 @@ def _float(value: float) -> float | str:
 
 
 def _float32(value: float) -> float | str:
-    """The shortest number that reads back as the same 32 bits; nine digits always do (IEEE 754 §5.12.2)."""
+    """A number of few digits that reads back as the same 32 bits; nine always do (IEEE 754 §5.12.2)."""
     if not math.isfinite(value):
         return _float(value)
     bits = struct.pack("f", value)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from number_verification.domain.origin import NetworkOrigin
-from number_verification.origin.address import format_address, is_within, parse_address, unmapped
+from number_verification.domain.origin import NetworkOrigin, is_within
+from number_verification.origin.address import format_address, parse_address, unmapped
 
 V6 = ipaddress.ip_address("2001:db8::1").packed
 

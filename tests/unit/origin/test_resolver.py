@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from number_verification.domain.origin import NetworkOrigin
+from number_verification.domain.origin import NetworkOrigin, is_within
 from number_verification.domain.refusal import Reason
-from number_verification.origin.address import is_within, parse_address
+from number_verification.origin.address import parse_address
 from number_verification.origin.resolver import HeaderKind, OriginPolicy, resolve_origin
 
 PROXIES = (ip_network("127.9.9.9/32"), ip_network("10.0.0.0/24"), ip_network("2001:db8:ffff::/48"))
