@@ -26,7 +26,7 @@ $(GOOGLE_PROTOS): $(STAMP)
 install: $(STAMP) ## set everything up in .venv
 
 run: $(STAMP) ## start the sandbox, walk the user story, keep serving until Ctrl-C
-	$(VENV)/bin/number-verification story --keep-serving
+	$(VENV)/bin/number-verification story --keep-serving --data-dir .sandbox
 
 demo: $(STAMP) ## the same story without staying; fails unless every step comes out as it should
 	$(VENV)/bin/number-verification story
@@ -76,4 +76,4 @@ lock: ## write requirements.lock anew
 	  --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements.lock
 
 clean: ## remove what is not committed
-	rm -rf $(VENV) .cache build dist
+	rm -rf $(VENV) .cache .sandbox build dist

@@ -36,6 +36,9 @@ Http = Annotated[str, typer.Option(metavar="HOST:PORT", help="REST and OAuth.")]
 Grpc = Annotated[str, typer.Option(metavar="HOST:PORT", help="gRPC.")]
 Radius = Annotated[str, typer.Option(metavar="HOST:PORT", help="RADIUS accounting, UDP.")]
 Admin = Annotated[str, typer.Option(metavar="HOST:PORT", help="Health, readiness and metrics.")]
+RUN_SANDBOX = Path(".sandbox/sandbox.json")
+"""Where `make run` keeps its sandbox."""
+
 HTTP, GRPC, RADIUS, ADMIN = "127.0.0.1:9091", "127.0.0.1:50051", "127.0.0.1:18130", "127.0.0.1:9464"
 
 
@@ -93,6 +96,9 @@ def sandbox(
 @app.command()
 def story(
     keep_serving: Annotated[bool, typer.Option(help="Go on serving after the story, until Ctrl-C.")] = False,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where the sandbox keeps data; if absent, for the while.")
+    ] = None,
     http: Http = HTTP,
     grpc: Grpc = GRPC,
     radius: Radius = RADIUS,
@@ -102,11 +108,10 @@ def story(
     from number_verification.sandbox.run import Addresses
     from number_verification.sandbox.story import tell
 
+    addresses = Addresses(*map(_listen, (http, grpc, radius, admin)))
     try:
-        with tempfile.TemporaryDirectory(prefix="number-verification-") as data_dir:
-            told_well = tell(
-                Path(data_dir), Addresses(*map(_listen, (http, grpc, radius, admin))), keep_serving=keep_serving
-            )
+        with tempfile.TemporaryDirectory(prefix="number-verification-") as passing:
+            told_well = tell(data_dir or Path(passing), addresses, keep_serving=keep_serving)
     except ConfigurationRefused as refused:
         _refuse(refused)
     raise typer.Exit(0 if told_well else 1)
@@ -114,7 +119,7 @@ def story(
 
 @app.command()
 def token(
-    sandbox: Annotated[Path, typer.Option(help="The sandbox.json of a running sandbox.", exists=True)],
+    sandbox: Annotated[Path, typer.Option(help="The sandbox.json of a running sandbox.", exists=True)] = RUN_SANDBOX,
     device: Annotated[str, typer.Option(help="The device whose user authorizes.")] = "phone-1",
 ) -> None:
     """Walk the authorization of a sandbox device and print an access token, good for one call."""

@@ -5,15 +5,14 @@ from functools import cache
 from pathlib import Path
 
 import google.api
-import grpc_tools
 from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
-from grpc_tools import protoc
+from grpc_tools import protoc  # type: ignore[import-untyped]
 
 GOLDEN = Path(__file__).parent
 PROTOS = GOLDEN / "protos"
 CONTRACT = GOLDEN.parents[1] / "protos"
-_GOOGLE = [Path(next(iter(google.api.__path__))).parents[1], Path(grpc_tools.__file__).parent / "_proto"]
+_GOOGLE = [Path(next(iter(google.api.__path__))).parents[1], Path(protoc.__file__).parent / "_proto"]
 
 
 @cache

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from golden.compiled import GOLDEN, compiled
 from openapi_spec_validator import validate
 
+from golden.compiled import GOLDEN, compiled
 from protoc_gen_rest.plugin import respond
 
 
@@ -47,7 +47,7 @@ def test_generated_modules_hold_the_data(tmp_path: Path) -> None:
             exec(compile(file.content, file.name, "exec"), scope)  # noqa: S102 - our own output
             assert scope.keys() & {"ROUTES", "ACCESS_RULES"}
             (tmp_path / file.name).write_text(file.content)
-    types = subprocess.run(  # noqa: S603
+    types = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "routes.py", "rules.py"],
         cwd=tmp_path,
         env={**os.environ, "MYPYPATH": str(GOLDEN.parents[1] / "server")},
@@ -62,7 +62,7 @@ def test_output_does_not_depend_on_the_process() -> None:
     """Sets have another order in every process."""
     request = compiled("library/v1/library.proto").SerializeToString()
     outputs = {
-        subprocess.run(  # noqa: S603
+        subprocess.run(
             [sys.executable, "-m", "protoc_gen_rest"],
             input=request,
             env={**os.environ, "PYTHONHASHSEED": seed},

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from golden.compiled import compiled_text
 
+from golden.compiled import compiled_text
 from protoc_gen_rest.plugin import respond
 
 HEADER = """\
@@ -53,6 +53,8 @@ def field(text: str, declaration: str = "string text = 1") -> str:
 
 DO = "test.v1.Service.Do"
 MORE = "test.v1.Service.More"
+TEXT = "test.v1.Ruled.text"
+UNSHARED = "look-around, named groups, flags or possessive quantifiers"
 
 CASES = {
     # Path templates.
@@ -165,44 +167,43 @@ CASES = {
     # Field rules.
     "regex": (
         field('pattern: "^("'),
-        "15: test.v1.Ruled.text: the pattern is not a regular expression: missing ), unterminated subpattern at position 1",
+        f"15: {TEXT}: the pattern is not a regular expression: missing ), unterminated subpattern at position 1",
     ),
     "unanchored": (
         field('pattern: "a+"'),
-        "15: test.v1.Ruled.text: the pattern must begin with ^ and end with $: OpenAPI matches parts of a value",
+        f"15: {TEXT}: the pattern must begin with ^ and end with $: OpenAPI matches parts of a value",
     ),
     "look-ahead": (
         field('pattern: "^(?=a)$"'),
-        "15: test.v1.Ruled.text: the pattern uses look-around, named groups, flags or possessive quantifiers, "
-        "which not every engine knows",
+        f"15: {TEXT}: the pattern uses {UNSHARED}, which not every engine knows",
     ),
     "back-reference": (
         field(r'pattern: "^(a)\\1$"'),
-        r"15: test.v1.Ruled.text: the pattern uses the escape \1, which not every engine reads alike",
+        rf"15: {TEXT}: the pattern uses the escape \1, which not every engine reads alike",
     ),
     "pattern of a number": (
         field('pattern: "^a$"', "int32 text = 1"),
-        "15: test.v1.Ruled.text: only strings can have a pattern",
+        f"15: {TEXT}: only strings can have a pattern",
     ),
     "length of a number": (
         field("max_length: 3", "int32 text = 1"),
-        "15: test.v1.Ruled.text: only strings, bytes and repeated fields can have a max_length",
+        f"15: {TEXT}: only strings, bytes and repeated fields can have a max_length",
     ),
     "example": (
         field('pattern: "^a$" example: "b"'),
-        "15: test.v1.Ruled.text: the example does not match the pattern",
+        f"15: {TEXT}: the example does not match the pattern",
     ),
     "long example": (
         field('max_length: 1 example: "bb"'),
-        "15: test.v1.Ruled.text: the example is longer than max_length",
+        f"15: {TEXT}: the example is longer than max_length",
     ),
     "required bool": (
         field("required: true", "bool text = 1"),
-        "15: test.v1.Ruled.text: a required number, bool or enum of a request needs presence: make it optional",
+        f"15: {TEXT}: a required number, bool or enum of a request needs presence: make it optional",
     ),
     "required member": (
         field("required: true", "oneof o { string other = 2; string text = 1").replace("}];", "}]; }"),
-        "15: test.v1.Ruled.text: a member of a oneof cannot be required by itself",
+        f"15: {TEXT}: a member of a oneof cannot be required by itself",
     ),
     # The document.
     "unknown tag": (

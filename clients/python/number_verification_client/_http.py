@@ -66,7 +66,7 @@ def run(steps: Steps[Result], http: httpx.Client | None, timeout: float) -> Resu
     Args:
         steps: the procedure.
         http: the caller's client, for connections that live on; None for one of our own, closed at the end.
-        timeout: seconds for each exchange. Between two reads of an answer the whole time is checked, too.
+        timeout: seconds for each exchange; up to the answer's body, seconds for each read of its headers.
 
     Raises:
         Unavailable, Timeout: the server cannot be reached, or not in time.
@@ -84,7 +84,7 @@ def run(steps: Steps[Result], http: httpx.Client | None, timeout: float) -> Resu
 
 
 async def run_async(steps: Steps[Result], http: httpx.AsyncClient | None, timeout: float) -> Result:
-    """`run` for asyncio."""
+    """`run` for asyncio; here `timeout` holds for a whole exchange, headers included."""
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(httpx.AsyncClient(verify=_tls())) if http is None else http
         outgoing = next(steps)

@@ -62,7 +62,6 @@ def _signer(signed: GuestProtocol, key_set: Mapping[str, Any]) -> ECKey | RSAKey
         if isinstance(jwk, dict)
         and jwk.get("kty") == kind.key_type
         and jwk.get("use", "sig") == "sig"
-        and jwk.get("alg", header["alg"]) == header["alg"]
         and header.get("kid", jwk.get("kid")) == jwk.get("kid")
     ]
     if len(candidates) != 1:

@@ -84,7 +84,7 @@ class RestApi:
 
 
 def accepts_json(accept: str | None) -> bool:
-    """Whether an Accept header (RFC 9110 §12.5.1) allows application/json: its most specific range that fits decides."""
+    """Whether an Accept header (RFC 9110 §12.5.1) allows application/json: its most specific fitting range decides."""
     if not accept or not accept.strip():
         return True
     best, allowed = -1, False

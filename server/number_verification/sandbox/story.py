@@ -1,6 +1,8 @@
 """The user story, told once by the sandbox through real sockets and printed for people."""
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,8 @@ from number_verification_client import (
     OAuthError,
     Unauthenticated,
 )
+
+LOG = "operator.log"
 
 WIDTH = 140
 """Columns where nobody says how wide the terminal is."""
@@ -54,6 +58,9 @@ def tell(data_dir: Path, addresses: sandbox.Addresses, *, keep_serving: bool) ->
     if not console.is_terminal:
         console = Console(width=WIDTH)
     came_out_right: list[bool] = []
+    log_path = data_dir / LOG
+    data_dir.mkdir(parents=True, exist_ok=True)
+    _send_log_to(log_path)
 
     def ready(description: dict[str, Any], core: MobileCore, stop: Callable[[], None]) -> None:
         try:
@@ -65,7 +72,10 @@ def tell(data_dir: Path, addresses: sandbox.Addresses, *, keep_serving: bool) ->
                 stop()
 
     sandbox.run(data_dir, addresses, ready)
-    return came_out_right == [True]
+    told_well = came_out_right == [True]
+    if not told_well:
+        console.print(f"The end of the operator's log:\n{log_path.read_text()[-4000:]}", markup=False, highlight=False)
+    return told_well
 
 
 def _print_story(console: Console, description: dict[str, Any], core: MobileCore) -> bool:
@@ -82,7 +92,7 @@ def _print_story(console: Console, description: dict[str, Any], core: MobileCore
         table.add_row(Text("✗", "bold red"), "the story", "", "to go on", f"broke off: {type(error).__name__}")
         right = False
     console.print(table)
-    console.print("Why a device was refused is in the operator's log (standard error), never in the answer.\n")
+    console.print("Why a device was refused is in the operator's log only, never in the answer.")
     return right
 
 
@@ -192,9 +202,16 @@ def _yes_or_no(verified: bool) -> str:
     return "yes" if verified else "no"
 
 
+def _send_log_to(path: Path) -> None:
+    # The log of this process and of those it starts; between the lines of a story nobody could read either.
+    with path.open("ab") as log:
+        os.dup2(log.fileno(), sys.stderr.fileno())
+
+
 def _print_invitation(console: Console, description: dict[str, Any], data_dir: Path) -> None:
+    console.print(f"The log: {data_dir / LOG}\n", markup=False, highlight=False)
     number = next(device["phone_number"] for device in description["devices"] if device["name"] == "phone-1")
-    token = f".venv/bin/number-verification token --sandbox {data_dir}/sandbox.json --device"
+    token = f".venv/bin/number-verification token --sandbox {data_dir / sandbox.DESCRIPTION} --device"
     body = f'\'{{"phoneNumber": "{number}"}}\''
     method = "numberverification.v2.NumberVerificationService/VerifyPhoneNumber"
     console.print("[bold]Try it yourself[/] (in another terminal; Ctrl-C here stops the sandbox)\n")

@@ -106,6 +106,11 @@ def key_text(name: str) -> bytes:
     return raw if len(raw) <= _LONGEST_NAME else b"\xff" + hashlib.sha256(raw).digest()
 
 
+def nas_key(nas: str) -> bytes:
+    """The key of a gateway's name. Not empty, even where the name is."""
+    return b"n" + key_text(nas)
+
+
 def address_key(address: Address) -> bytes:
     """What the keys of all claims on an address begin with. No such key is the beginning of another."""
     if isinstance(address, Ipv4Address):

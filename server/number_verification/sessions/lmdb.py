@@ -102,7 +102,11 @@ class LmdbSessionStore:
         stored = codec.decode_session(event.key.nas, raw_id, raw) if raw is not None else None
         claimed = len(stored.claims) if stored is not None else 0
         stored = codec.with_event(stored, event)
-        txn.put(key, codec.encode_session(stored), db=self._sessions)
+        changed = codec.encode_session(stored)
+        if changed == raw:
+            # A repetition: nothing to write, nothing to sync.
+            return
+        txn.put(key, changed, db=self._sessions)
         if len(stored.claims) > claimed:
             # New claims stand at the end.
             new = list(stored.claims)[claimed:]
@@ -187,7 +191,7 @@ class LmdbSessionStore:
     def session(self, key: SessionKey) -> SessionRecord | None:
         """See `SessionStore.session`."""
         with self._reading() as txn:
-            nas_id = txn.get(codec.key_text(key.nas), None, self._nas_ids)
+            nas_id = txn.get(codec.nas_key(key.nas), None, self._nas_ids)
             if nas_id is None:
                 return None
             raw_id = codec.key_text(key.session_id)
@@ -201,9 +205,9 @@ class LmdbSessionStore:
         with self._reading() as txn, txn.cursor(self._sessions) as cursor:
             only = start = b""
             if nas is not None:
-                only = start = txn.get(codec.key_text(nas), b"", self._nas_ids)
+                only = start = txn.get(codec.nas_key(nas), b"", self._nas_ids)
             if after is not None:
-                after_id = txn.get(codec.key_text(after.nas), b"", self._nas_ids)
+                after_id = txn.get(codec.nas_key(after.nas), b"", self._nas_ids)
                 # The least key that is greater.
                 start = max(start, after_id + codec.key_text(after.session_id) + b"\0" if after_id else b"\xff" * 8)
             if nas is not None and not only:
@@ -347,7 +351,7 @@ class _Gateways:
         """The short number that stands for a gateway in keys; given to it now if it is new."""
         nas_id = self._ids.get(nas)
         if nas_id is None:
-            name = codec.key_text(nas)
+            name = codec.nas_key(nas)
             nas_id = self._txn.get(name, None, self._nas_ids)
             if nas_id is None:
                 nas_id = self._next_id()

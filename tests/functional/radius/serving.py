@@ -119,12 +119,14 @@ class Gateway:
 
 
 @contextmanager
-def serving(path: Path, host: str = "127.0.0.1", clients: RadiusClients = CLIENTS, **options: Any) -> Iterator[Serving]:
+def serving(
+    path: Path, bound: socket.socket | None = None, clients: RadiusClients = CLIENTS, **options: Any
+) -> Iterator[Serving]:
     """A listener in a thread. On leaving it must stop by itself."""
     path.mkdir(exist_ok=True)
     store = SteeredStore(path, MAP_SIZE)
     outcomes: Counter[str] = Counter()
-    with open_socket(host, 0) as sock:
+    with bound or open_socket("127.0.0.1", 0) as sock:
         listener = RadiusListener(
             sock,
             clients,

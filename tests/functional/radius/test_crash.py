@@ -2,6 +2,7 @@
 
 import multiprocessing
 import socket
+import time
 from pathlib import Path
 
 from functional.radius.serving import MAP_SIZE, serve_until_killed
@@ -15,8 +16,6 @@ WINDOW = 200
 
 def answered_until_killed(path: Path, round_number: int, answers: int) -> set[str]:
     """Start a listener, feed it, kill it after so many answers. Returns the sessions that were answered."""
-    import time
-
     spawn = multiprocessing.get_context("spawn")
     parent, child = spawn.Pipe()
     process = spawn.Process(target=serve_until_killed, args=(path, child))
@@ -62,7 +61,7 @@ def answered_until_killed(path: Path, round_number: int, answers: int) -> set[st
 
 
 def test_kill_under_load_loses_nothing_that_was_answered(tmp_path: Path) -> None:
-    """Invariant 2, once more and with a real death."""
+    """Invariant 2, once more and with a real death. With the answers sent before `store.record`, sessions are missing."""
     path = tmp_path / "sessions"
     path.mkdir()
     answered: set[str] = set()

@@ -6,6 +6,7 @@ import socket
 import time
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -260,7 +261,7 @@ def test_port_blocks(feed: Serving) -> None:
 
 
 def test_over_ipv6(tmp_path: Path) -> None:
-    with serving(tmp_path / "sessions", host="::1") as feed, feed.gateway("::1") as gateway:
+    with serving(tmp_path / "sessions", open_socket("::1", 0)) as feed, feed.gateway("::1") as gateway:
         datagram = request(session())
         assert gateway.ask(datagram) == gateway.ask(datagram)
         assert feed.store.session(SessionKey("six/pgw-1", "session-1")) is not None
@@ -279,6 +280,28 @@ def test_a_flood_of_rubbish_leaves_no_trace(feed: Serving) -> None:
         assert sum(feed.outcomes.values()) == feed.outcomes.total()
         assert set(feed.outcomes) <= {"bad_authenticator", "malformed", "ignored_code", "recorded"}
         assert len(feed.store.batches) == 1
+
+
+class FullSocket(socket.socket):
+    """Has no room for the first answer."""
+
+    refused = 0
+
+    def sendto(self, data: bytes, address: Any) -> int:  # type: ignore[override]
+        self.refused += 1
+        if self.refused == 1:
+            raise BlockingIOError
+        return super().sendto(data, address)
+
+
+def test_an_answer_that_cannot_be_sent_is_kept_for_the_retry(tmp_path: Path) -> None:
+    bound = FullSocket(socket.AF_INET, socket.SOCK_DGRAM)
+    bound.bind(("127.0.0.1", 0))
+    with serving(tmp_path / "sessions", bound) as feed, feed.gateway() as gateway:
+        gateway.send(request(session()))
+        feed.wait_for(lambda: bound.refused == 1)
+        gateway.ask(request(session()))
+        assert not gateway.has_answer()
 
 
 def test_a_gateway_that_is_gone_is_no_trouble(feed: Serving) -> None:

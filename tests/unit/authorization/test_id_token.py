@@ -63,7 +63,8 @@ def test_subjects_are_pairwise() -> None:
 
 
 def test_the_parts_of_a_subject_do_not_run_together() -> None:
-    assert pairwise_subject(SALT, "a", Subscriber("1", "")) != pairwise_subject(SALT, "aimsi:", Subscriber("1", ""))
+    one, other = ("a", Subscriber("2imsi:1", "")), ("aimsi:2", Subscriber("1", ""))
+    assert pairwise_subject(SALT, *one) != pairwise_subject(SALT, *other)
     assert pairwise_subject(SALT, "a", Subscriber("1", "")) != pairwise_subject(SALT, "a", Subscriber("", "1"))
     with pytest.raises(ValueError, match="no name"):
         pairwise_subject(SALT, "a", Subscriber("", ""))

@@ -197,12 +197,26 @@ def test_a_key_is_only_used_for_its_algorithm() -> None:
     assert refusal(mint(CLAIMS, RSA, "RS256"), keys=keys) is Reason.TOKEN_SIGNATURE
 
 
-def test_a_source_that_returns_the_wrong_key_does_no_harm() -> None:
+SECRET = OctKey.generate_key(256, {"kid": "shared"})
+PS256_ONLY = jose.verification_key({**RSA.as_dict(private=False), "alg": "PS256"})
+
+
+@pytest.mark.parametrize(
+    ("key", "token"),
+    [
+        (jose.VerificationKey(SECRET, "shared", frozenset({"HS256"})), mint(CLAIMS, SECRET, "HS256")),
+        (jose.VerificationKey(SECRET, "shared", jose.ALGORITHMS), mint(CLAIMS, SECRET, "HS256")),
+        (KEYS.find("rsa", "RS256"), mint(CLAIMS)),
+        (PS256_ONLY, mint(CLAIMS, RSA, "RS256")),
+    ],
+    ids=["secret", "secret for anything", "other type", "other algorithm"],
+)
+def test_a_source_that_returns_the_wrong_key_does_no_harm(key: jose.VerificationKey, token: str) -> None:
     class Wrong:
         def find(self, *_: object, **__: object) -> jose.VerificationKey | None:
-            return KEYS.find("rsa", "RS256")
+            return key
 
-    assert refusal(mint(CLAIMS), keys=Wrong()) is Reason.TOKEN_SIGNATURE
+    assert refusal(token, keys=Wrong(), algorithms=jose.ALGORITHMS | {"HS256"}) is Reason.TOKEN_SIGNATURE
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,17 @@ def test_the_file_may_vanish_and_come_back(
     assert len(kids(keys)) == 3
 
 
+def test_a_clock_that_is_set_back_does_not_put_off_the_next_try(keys: SigningKeys, tmp_path: Path, time: Time) -> None:
+    path = tmp_path / "keys" / FILE
+    content, before = path.read_bytes(), kids(keys)
+    path.unlink()
+    assert kids(keys) == before
+    time.now -= HOUR
+    key_files.write(path, content)
+    SigningKeys(tmp_path / "keys", clock=time).rotate()
+    assert len(kids(keys)) == 3
+
+
 def test_keys_that_others_may_read_are_not_used(keys: SigningKeys, tmp_path: Path, time: Time) -> None:
     path = tmp_path / "keys" / FILE
     for mode in (0o640, 0o604, 0o620, 0o602):

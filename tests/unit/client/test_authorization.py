@@ -68,12 +68,16 @@ def test_an_endpoint_with_a_query_keeps_it() -> None:
         [PURPOSE, ""],
         [PURPOSE, 'quo"ted'],
         [PURPOSE, "line\n"],
-        f"{PURPOSE} number-verification:verify",
     ],
 )
 def test_scopes_must_hold_one_purpose(scopes: Any) -> None:
     with pytest.raises(ValueError, match="scope"):
         PROVIDER.authorization_request(CLIENT_ID, REDIRECT_URI, scopes)
+
+
+def test_scopes_are_no_string() -> None:
+    with pytest.raises(ValueError, match="sequence"):
+        PROVIDER.authorization_request(CLIENT_ID, REDIRECT_URI, " ".join(SCOPES))
 
 
 def test_an_authorization_request_survives_a_store() -> None:

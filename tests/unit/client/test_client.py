@@ -107,6 +107,7 @@ def test_a_malformed_correlator_of_a_server_is_not_repeated(face: str, service: 
         ("verify", (TOKEN, "+٩٩٠١٢٣٤٥٦"), "phoneNumber"),
         ("verify_hashed", (TOKEN, "a" * 63), "hashedPhoneNumber"),
         ("verify_hashed", (TOKEN, "g" * 64), "hashedPhoneNumber"),
+        ("verify_hashed", (TOKEN, "a" * 64 + "\n"), "hashedPhoneNumber"),
         ("device_phone_number", ("",), "access_token"),
         ("device_phone_number", ("two words",), "access_token"),
         ("device_phone_number", ("line\n",), "access_token"),

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from number_verification_client import (
+    Provider,
     ResponseRejected,
     Unavailable,
 )

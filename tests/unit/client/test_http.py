@@ -68,6 +68,13 @@ def endless(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b" " * 10_000)
 
 
+def drip_headers(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+    for _ in range(100):
+        handler.wfile.write(b"x")
+        time.sleep(0.05)
+
+
 BAD_ANSWERS: list[tuple[str, Any, type[NumberVerificationError]]] = [
     ("drip", drip, Timeout),
     ("silence", silence, Timeout),
@@ -113,7 +120,7 @@ def test_a_server_that_is_gone_leaves_the_code_whole(face: str) -> None:
 
 
 def test_redirects_are_not_followed_even_by_a_client_that_would(server: AuthorizationServer) -> None:
-    server.replies[TOKEN_PATH] = Reply(307, b"", {"Location": server.issuer + "/elsewhere"})
+    server.replies[TOKEN_PATH] = Reply.json(server.tokens, 307, {"Location": server.issuer + "/elsewhere"})
     with httpx.Client(follow_redirects=True) as http:
         assert type(refused("sync", server, http=http)) is ResponseRejected
 
@@ -137,3 +144,17 @@ def test_a_client_of_the_caller_stays_open(server: AuthorizationServer) -> None:
 def test_what_is_sent_and_received_hides_secrets() -> None:
     assert "secret" not in repr(Outgoing("https://op.example", {"code": "secret"}))
     assert "secret" not in repr(Answer(200, httpx.Headers({"a": "secret"}), b"secret"))
+
+
+def test_a_large_answer_is_not_taken_in(face: str, server: AuthorizationServer) -> None:
+    server.metadata["more"] = "x" * 64 * 1024
+    with pytest.raises(ResponseRejected, match="large"):
+        discover(face, server.issuer)
+
+
+def test_the_deadline_of_an_async_exchange_holds_for_headers_too(server: AuthorizationServer) -> None:
+    server.replies[DISCOVERY] = drip_headers
+    start = time.monotonic()
+    with pytest.raises(Timeout):
+        discover("async", server.issuer, timeout=0.3)
+    assert time.monotonic() - start < 3

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from golden.compiled import compiled, compiled_text
 from openapi_spec_validator import validate
 
+from golden.compiled import compiled, compiled_text
 from number_verification.gen.routes import APIS
 from protoc_gen_rest.plugin import respond
 

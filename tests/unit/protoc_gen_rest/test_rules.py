@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from golden.compiled import compiled, compiled_text
 
+from golden.compiled import compiled, compiled_text
 from number_verification.domain.contract import FieldRule, MessageRules
 from protoc_gen_rest.contract import Contract
 from protoc_gen_rest.rules import message_rules, pattern_fault, reachable

@@ -1,0 +1,86 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from golden.library import ROUTES
+from number_verification.gen import routes
+from number_verification.rest.routing import Found, Router
+
+LIBRARY = Router(ROUTES, [f"{route.rpc.rpartition('/')[2]} {route.http_method}" for route in ROUTES])
+OURS = Router(routes.ROUTES, [route.operation_id for route in routes.ROUTES])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "target", "values"),
+    [
+        ("GET", "/library/v1/shelves/s1/books/b1", "GetBook GET", ("shelves/s1/books/b1",)),
+        ("GET", "/library/v1/books/b1", "GetBook GET", ("b1",)),
+        ("GET", "/library/v1/shelves/s1/books", "ListBooks GET", ("s1",)),
+        ("POST", "/library/v1/shelves/s1/books", "CreateBook POST", ("s1",)),
+        ("PUT", "/library/v1/shelves/s1/books/b1", "CreateBook PUT", ("s1", "b1")),
+        ("PATCH", "/library/v1/shelves/s1/books/b1", "CreateBook PATCH", ("s1", "b1")),
+        ("POST", "/library/v1/shelves/s1/books/b1:move", "MoveBook POST", ("s1", "b1")),
+        ("POST", "/library/v1/shelves/s1/books/b:1:move", "MoveBook POST", ("s1", "b:1")),
+        ("GET", "/library/v1/pages/any/a/b/c", "GetPage GET", ("a/b/c",)),
+        ("GET", "/library/v1/pages/any", "GetPage GET", ("",)),
+        ("POST", "/library/v1/echo", "Echo POST", ()),
+        # As WSGI gives "é": its UTF-8 bytes as Latin-1.
+        ("GET", "/library/v1/books/Ã©", "GetBook GET", ("é",)),
+    ],
+)
+def test_found(method: str, path: str, target: str, values: tuple[str, ...]) -> None:
+    assert LIBRARY.find(method, path) == Found(target, values)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/library/v1/echo", {"POST"}),
+        ("DELETE", "/library/v1/shelves/s1/books", {"GET", "POST"}),
+        ("DELETE", "/library/v1/shelves/s1/books/b1", {"GET", "PUT", "PATCH"}),
+        ("post", "/library/v1/echo", {"POST"}),
+    ],
+)
+def test_other_method(method: str, path: str, allowed: set[str]) -> None:
+    found = LIBRARY.find(method, path)
+    assert not isinstance(found, Found)
+    assert set(found) == allowed
+    assert len(found) == len(allowed)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "*",
+        "library/v1/echo",
+        "/library/v1/echo/",
+        "//library/v1/echo",
+        "/library/v1//books/b1",
+        "/library/v1/books/",
+        "/library/v1/books/a/b",
+        "/library/v1/pages",
+        "/library/v1/pages/any//x",
+        "/library/v1/Echo",
+        "/library/v1/books/ÿ",
+        "/library/v1/books/☃",
+    ],
+)
+def test_unknown_path(path: str) -> None:
+    assert list(LIBRARY.find("GET", path)) == []
+
+
+def test_our_own_routes() -> None:
+    base = "/number-verification/v2"
+    assert OURS.find("POST", f"{base}/verify") == Found("phoneNumberVerify", ())
+    assert OURS.find("GET", f"{base}/device-phone-number") == Found("phoneNumberShare", ())
+    assert OURS.find("POST", f"{base}/device-phone-number") == Found("phoneNumberShareByPost", ())
+    assert list(OURS.find("GET", f"{base}/verify")) == ["POST"]
+    assert list(OURS.find("GET", f"{base}/verify/")) == []
+
+
+@given(st.text(max_size=5), st.text(st.sampled_from("/aé:*ÿ☃{}"), max_size=30).map(lambda tail: "/library/v1" + tail))
+def test_any_path_is_found_or_not(method: str, path: str) -> None:
+    found = LIBRARY.find(method, path)
+    assert isinstance(found, (Found, tuple, list))
