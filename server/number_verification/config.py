@@ -4,6 +4,7 @@ What cannot work or is unsafe is refused at start, every fault named at once.
 """
 
 import ipaddress
+import ssl
 import tomllib
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network
@@ -84,6 +85,10 @@ class TlsSettings(_Settings):
         for path in (self.certificate, self.key, self.client_ca):
             if path is not None and not path.is_file():
                 raise ValueError(f"there is no file {path}")
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError):
+            raise ValueError(f"{self.certificate} and {self.key} are no certificate and its key") from None
         if self.require_client_certificate and self.client_ca is None:
             raise ValueError("client certificates are required, but client_ca names no authority for them")
         return self

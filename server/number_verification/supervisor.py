@@ -176,15 +176,24 @@ class Supervisor:
             if self._feed is not None and not self._feed.is_alive():
                 log.event("feed_ended", level="error", exit_code=self._feed.exitcode)
                 self._start_feed()
-            if (seen := self._certificates()) != certificates:
-                certificates = seen
+            seen = self._certificates()
+            if seen == certificates:
+                continue
+            certificates = seen
+            # A certificate and its key are two files: between the writing of one and the other nothing fits.
+            if all(map(_fits, self._tls())):
                 log.event("certificates_changed")
                 # New workers read the new files; the old ones drain.
                 self._server.signal_handler_reload()  # type: ignore[no-untyped-call]
+            else:
+                log.event("certificates_do_not_fit", level="error")
+
+    def _tls(self) -> list[TlsSettings]:
+        listeners = (self._settings.http, self._settings.grpc, self._settings.internal)
+        return [listener.tls for listener in listeners if listener and listener.tls]
 
     def _certificates(self) -> tuple[int, ...]:
-        listeners = (self._settings.http, self._settings.grpc, self._settings.internal)
-        return tuple(_changed_at(path) for each in listeners if each and each.tls for path in _files(each.tls))
+        return tuple(_changed_at(path) for tls in self._tls() for path in _files(tls))
 
     def _announce(self) -> None:
         listeners = self._listeners
@@ -222,6 +231,15 @@ def _usable_stores(settings: Settings) -> tuple[SessionStore, OneTimeStore]:
 
 def _connect(address: ListenAddress) -> None:
     socket.create_connection((address.host, address.port), timeout=1).close()
+
+
+def _fits(tls: TlsSettings) -> bool:
+    """Whether the settings would be accepted with the files as they are now."""
+    try:
+        TlsSettings.model_validate(tls.model_dump())
+    except ValueError:
+        return False
+    return True
 
 
 def _files(tls: TlsSettings) -> Sequence[Path]:
