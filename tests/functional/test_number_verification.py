@@ -3,46 +3,44 @@
 import hashlib
 
 import pytest
-from functional.sandbox import Sandbox
-from functional.transports import Transport
+from functional.service import Service
+from functional.transports import MOBILE_403, Transport
 from number_verification_client import OAuthError
 
-MOBILE_403 = "NUMBER_VERIFICATION.USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK"
 
-
-def test_the_number_typed_is_the_devices(sandbox: Sandbox, transport: Transport) -> None:
+def test_the_number_typed_is_the_devices(sandbox: Service, transport: Transport) -> None:
     token = sandbox.partner.token_for("phone-1")
     outcome = transport.verify(token, phoneNumber=sandbox.partner.phone_number_of("phone-1"))
     assert (outcome.code, outcome.body) == ("OK", {"devicePhoneNumberVerified": True})
 
 
-def test_the_number_typed_is_somebody_elses(sandbox: Sandbox, transport: Transport) -> None:
+def test_the_number_typed_is_somebody_elses(sandbox: Service, transport: Transport) -> None:
     token = sandbox.partner.token_for("phone-1")
     outcome = transport.verify(token, phoneNumber=sandbox.partner.phone_number_of("phone-2"))
     assert (outcome.code, outcome.body) == ("OK", {"devicePhoneNumberVerified": False})
 
 
 @pytest.mark.parametrize("upper", [False, True])
-def test_the_number_is_compared_by_its_hash(sandbox: Sandbox, transport: Transport, upper: bool) -> None:
+def test_the_number_is_compared_by_its_hash(sandbox: Service, transport: Transport, upper: bool) -> None:
     hashed = hashlib.sha256(sandbox.partner.phone_number_of("phone-1").encode()).hexdigest()
     token = sandbox.partner.token_for("phone-1")
     outcome = transport.verify(token, hashedPhoneNumber=hashed.upper() if upper else hashed)
     assert outcome.body == {"devicePhoneNumberVerified": True}
 
 
-def test_the_hash_is_of_the_number_with_its_plus(sandbox: Sandbox, transport: Transport) -> None:
+def test_the_hash_is_of_the_number_with_its_plus(sandbox: Service, transport: Transport) -> None:
     hashed = hashlib.sha256(sandbox.partner.phone_number_of("phone-1")[1:].encode()).hexdigest()
     outcome = transport.verify(sandbox.partner.token_for("phone-1"), hashedPhoneNumber=hashed)
     assert outcome.body == {"devicePhoneNumberVerified": False}
 
 
-def test_the_number_is_shared(sandbox: Sandbox, transport: Transport) -> None:
+def test_the_number_is_shared(sandbox: Service, transport: Transport) -> None:
     outcome = transport.share(sandbox.partner.token_for("phone-1"))
     assert outcome.body == {"devicePhoneNumber": sandbox.partner.phone_number_of("phone-1")}
 
 
 @pytest.mark.parametrize("device", ["phone-1", "phone-2", "ipv6", "cgnat", "cgnat-neighbour"])
-def test_each_device_is_told_apart(sandbox: Sandbox, transport: Transport, device: str) -> None:
+def test_each_device_is_told_apart(sandbox: Service, transport: Transport, device: str) -> None:
     outcome = transport.share(sandbox.partner.token_for(device))
     assert outcome.body == {"devicePhoneNumber": sandbox.partner.phone_number_of(device)}
 
@@ -59,7 +57,7 @@ def test_each_device_is_told_apart(sandbox: Sandbox, transport: Transport, devic
     ],
 )
 def test_a_device_that_the_network_does_not_authenticate_gets_no_token(
-    sandbox: Sandbox, device: str, reason: str
+    sandbox: Service, device: str, reason: str
 ) -> None:
     with pytest.raises(OAuthError) as refused:
         sandbox.partner.token_for(device)
@@ -67,7 +65,7 @@ def test_a_device_that_the_network_does_not_authenticate_gets_no_token(
     assert any(line.get("reason") == reason for line in sandbox.log if line["event"] == "authorization")
 
 
-def test_a_token_serves_one_call(sandbox: Sandbox, transport: Transport) -> None:
+def test_a_token_serves_one_call(sandbox: Service, transport: Transport) -> None:
     token = sandbox.partner.token_for("phone-1")
     assert transport.share(token).code == "OK"
     assert transport.share(token).code == "UNAUTHENTICATED"
@@ -77,19 +75,19 @@ def test_without_a_token(transport: Transport) -> None:
     assert transport.share(None).code == "UNAUTHENTICATED"
 
 
-def test_a_number_without_plus_is_refused(sandbox: Sandbox, transport: Transport) -> None:
+def test_a_number_without_plus_is_refused(sandbox: Service, transport: Transport) -> None:
     number = sandbox.partner.phone_number_of("phone-1").removeprefix("+")
     assert transport.verify(sandbox.partner.token_for("phone-1"), phoneNumber=number).code == "INVALID_ARGUMENT"
 
 
 @pytest.mark.parametrize("amr", [["sms"], ["pwd"], None])
 def test_a_user_authenticated_in_another_way_is_refused(
-    sandbox: Sandbox, transport: Transport, amr: list[str] | None
+    sandbox: Service, transport: Transport, amr: list[str] | None
 ) -> None:
     assert transport.share(sandbox.external_token(amr=amr)).code == MOBILE_403
 
 
-def test_a_token_of_the_external_issuer(sandbox: Sandbox, transport: Transport) -> None:
+def test_a_token_of_the_external_issuer(sandbox: Service, transport: Transport) -> None:
     token = sandbox.external_token(phone_number="+990555000123")
     assert transport.share(token).body == {"devicePhoneNumber": "+990555000123"}
     assert transport.share(token).code == "UNAUTHENTICATED"

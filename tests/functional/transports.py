@@ -3,25 +3,39 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from http.client import HTTPConnection
 from typing import Any, NamedTuple, Self
-from urllib.parse import urlsplit
 
 import grpc
-from functional.sandbox import Sandbox
+from functional.service import HttpAnswer, Service, request
 from google.protobuf.json_format import MessageToDict
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from number_verification.gen.numberverification.v2 import number_verification_pb2 as pb
 
 SERVICE = "/numberverification.v2.NumberVerificationService"
+BASE = "/number-verification/v2"
+MOBILE_403 = "NUMBER_VERIFICATION.USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK"
 Headers = Sequence[tuple[str, str]]
 
-REST_CODES = {
-    ("PERMISSION_DENIED", "USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK"): (
-        "NUMBER_VERIFICATION.USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK"
-    ),
+STATUSES = {
+    "INVALID_ARGUMENT": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    MOBILE_403: 403,
+    "NOT_FOUND": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "NOT_ACCEPTABLE": 406,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "TOO_MANY_REQUESTS": 429,
+    "UNAVAILABLE": 503,
 }
+"""The REST codes of the contract and their HTTP statuses."""
+
+REASONS = {
+    MOBILE_403: ("PERMISSION_DENIED", "USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK"),
+    "TOO_MANY_REQUESTS": ("RESOURCE_EXHAUSTED", "TOO_MANY_REQUESTS"),
+}
+"""REST codes whose gRPC status and ErrorInfo.reason are not their own name."""
 
 
 class Outcome(NamedTuple):
@@ -31,7 +45,7 @@ class Outcome(NamedTuple):
     """`OK`, or the error code of the contract."""
     body: dict[str, Any]
     correlator: str
-    headers: dict[str, str]
+    retry_after: str = ""
 
 
 class Transport(ABC):
@@ -39,12 +53,13 @@ class Transport(ABC):
 
     name: str
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
+    @abstractmethod
+    def verify(self, token: str | None, headers: Headers = (), **fields: str) -> Outcome:
+        """VerifyPhoneNumber with `phoneNumber` or `hashedPhoneNumber`."""
 
     @abstractmethod
-    def verify(self, token: str | None, headers: Headers = (), **request: str) -> Outcome:
-        """VerifyPhoneNumber with `phoneNumber` or `hashedPhoneNumber`."""
+    def verify_malformed(self, token: str | None, headers: Headers = ()) -> Outcome:
+        """VerifyPhoneNumber with bytes that cannot be decoded."""
 
     @abstractmethod
     def share(self, token: str | None, headers: Headers = ()) -> Outcome:
@@ -60,53 +75,60 @@ class Transport(ABC):
         """Close what is open."""
 
 
-def bearer(token: str | None, headers: Headers) -> list[tuple[str, str]]:
+def bearer(token: str | None, headers: Headers = ()) -> list[tuple[str, str]]:
     return [*([("authorization", f"Bearer {token}")] if token is not None else []), *headers]
 
 
 class Grpc(Transport):
     name = "grpc"
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        super().__init__(sandbox)
-        self.channel = grpc.insecure_channel(sandbox.description["grpc"])
+    def __init__(self, service: Service) -> None:
+        # A connection of its own: channels to the same address would share one.
+        self.channel = grpc.insecure_channel(service.description["grpc"], [("grpc.use_local_subchannel_pool", 1)])
 
-    def verify(self, token: str | None, headers: Headers = (), **request: str) -> Outcome:
-        fields = {"phoneNumber": "phone_number", "hashedPhoneNumber": "hashed_phone_number"}
-        message = pb.VerifyPhoneNumberRequest(**{fields[name]: value for name, value in request.items()})
+    def verify(self, token: str | None, headers: Headers = (), **fields: str) -> Outcome:
+        names = {"phoneNumber": "phone_number", "hashedPhoneNumber": "hashed_phone_number"}
+        message = pb.VerifyPhoneNumberRequest(**{names[name]: value for name, value in fields.items()})
         return self.call("VerifyPhoneNumber", message.SerializeToString(), pb.VerifyPhoneNumberResponse, token, headers)
+
+    def verify_malformed(self, token: str | None, headers: Headers = ()) -> Outcome:
+        return self.call("VerifyPhoneNumber", b"\x0a\x7f", pb.VerifyPhoneNumberResponse, token, headers)
 
     def share(self, token: str | None, headers: Headers = ()) -> Outcome:
         return self.call("GetDevicePhoneNumber", b"", pb.GetDevicePhoneNumberResponse, token, headers)
 
     def call(
-        self, method: str, request: bytes, response_class: Any, token: str | None, headers: Headers = ()
+        self, method: str, message: bytes, response_class: Any, token: str | None, headers: Headers = ()
     ) -> Outcome:
         stub = self.channel.unary_unary(f"{SERVICE}/{method}", None, response_class.FromString)
         try:
-            response, call = stub.with_call(request, metadata=bearer(token, headers), timeout=10)
+            response, call = stub.with_call(message, metadata=tuple(bearer(token, headers)), timeout=10)
         except grpc.RpcError as error:
-            return _grpc_error(error)
+            return grpc_refusal(error)
         body = MessageToDict(response, always_print_fields_with_no_presence=True)
-        return Outcome("OK", body, _correlator(call.initial_metadata()), {})
+        return Outcome("OK", body, _correlator(call.initial_metadata()))
 
     def close(self) -> None:
         self.channel.close()
 
 
-def _grpc_error(error: Any) -> Outcome:
+def grpc_refusal(error: Any) -> Outcome:
+    """An error, held to what the contract says of every error."""
     status = rpc_status.from_call(error)
-    initial, trailing = _correlator(error.initial_metadata()), _correlator(error.trailing_metadata())
     if status is None:
-        return Outcome(error.code().name, {"message": error.details()}, initial, {})
-    assert initial == trailing
+        return Outcome(error.code().name, {"message": error.details()}, "")
+    initial, trailing = _correlator(error.initial_metadata()), _correlator(error.trailing_metadata())
+    assert initial == trailing != ""
+    assert 0 < len(status.message) <= 512
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
     assert info.domain == "number-verification"
-    code = REST_CODES.get((error.code().name, info.reason), info.reason)
-    if code == "INVALID_ARGUMENT":
-        assert any(detail.Is(error_details_pb2.BadRequest.DESCRIPTOR) for detail in status.details)
-    return Outcome(code, {"message": status.message}, trailing, dict(info.metadata))
+    pair = (error.code().name, info.reason)
+    code = next((code for code, known in REASONS.items() if known == pair), info.reason)
+    assert pair == REASONS.get(code, (code, code))
+    violations = any(detail.Is(error_details_pb2.BadRequest.DESCRIPTOR) for detail in status.details)
+    assert violations == (code == "INVALID_ARGUMENT")
+    return Outcome(code, {"message": status.message}, trailing, info.metadata.get("retry_after", ""))
 
 
 def _correlator(metadata: Any) -> str:
@@ -116,57 +138,48 @@ def _correlator(metadata: Any) -> str:
 class Rest(Transport):
     name = "rest"
 
-    def __init__(self, sandbox: Sandbox, source: str = "127.0.0.1") -> None:
-        super().__init__(sandbox)
-        self.root = sandbox.description["api_root"]
+    def __init__(self, service: Service, source: str = "127.0.0.1") -> None:
+        self.root = service.description["api_root"]
         self.source = source
 
-    def verify(self, token: str | None, headers: Headers = (), **request: str) -> Outcome:
-        return self.call("POST", "/verify", token, headers, json.dumps(request).encode())
+    def verify(self, token: str | None, headers: Headers = (), **fields: str) -> Outcome:
+        return self.post_verify(token, json.dumps(fields).encode(), headers)
+
+    def verify_malformed(self, token: str | None, headers: Headers = ()) -> Outcome:
+        return self.post_verify(token, b'{"phoneNumber"', headers)
 
     def share(self, token: str | None, headers: Headers = ()) -> Outcome:
-        return self.call("GET", "/device-phone-number", token, headers)
+        return rest_outcome(self.request("GET", "/device-phone-number", bearer(token, headers)))
 
-    def call(
+    def post_verify(
+        self, token: str | None, body: bytes, headers: Headers = (), content_type: str | None = "application/json"
+    ) -> Outcome:
+        return rest_outcome(self.post("/verify", token, body, headers, content_type))
+
+    def post(
         self,
-        method: str,
         path: str,
         token: str | None,
+        body: bytes | None,
         headers: Headers = (),
-        body: bytes | None = None,
         content_type: str | None = "application/json",
-    ) -> Outcome:
-        status, found, content = self.request(
-            method,
-            f"/number-verification/v2{path}",
-            [*bearer(token, headers), *([("content-type", content_type)] if body is not None and content_type else [])],
-            body,
-        )
-        if status == 200:
-            return Outcome("OK", content, found["x-correlator"], found)
-        assert found["content-type"] == "application/json"
-        assert content["status"] == status
-        assert 0 < len(content["message"]) <= 512
-        assert set(content) == {"status", "code", "message"}
-        return Outcome(content["code"], content, found["x-correlator"], found)
+    ) -> HttpAnswer:
+        media_type = [("content-type", content_type)] if content_type else []
+        return self.request("POST", path, [*bearer(token, headers), *media_type], body)
 
-    def request(
-        self, method: str, target: str, headers: Headers, body: bytes | None = None
-    ) -> tuple[int, dict[str, str], Any]:
-        """One request with headers as they are given, repeated ones repeated."""
-        url = urlsplit(self.root)
-        connection = HTTPConnection(url.hostname or "", url.port, timeout=10, source_address=(self.source, 0))
-        try:
-            connection.putrequest(method, target, skip_accept_encoding=True)
-            for name, value in headers:
-                connection.putheader(name, value)
-            if body is not None:
-                connection.putheader("content-length", str(len(body)))
-            connection.endheaders(body)
-            response = connection.getresponse()
-            content = response.read()
-        finally:
-            connection.close()
-        found = {name.lower(): value for name, value in response.getheaders()}
-        is_json = found.get("content-type", "").startswith("application/json")
-        return response.status, found, json.loads(content) if content and is_json else content
+    def request(self, method: str, path: str, headers: Headers = (), body: bytes | None = None) -> HttpAnswer:
+        return request(self.root, method, BASE + path, list(headers), body, self.source)
+
+
+def rest_outcome(answer: HttpAnswer) -> Outcome:
+    """An answer, held to what the contract says of every answer."""
+    correlator = answer.headers["x-correlator"]
+    if answer.status == 200:
+        return Outcome("OK", answer.json, correlator)
+    content = answer.json
+    assert set(content) == {"status", "code", "message"}
+    assert content["status"] == answer.status == STATUSES[content["code"]]
+    assert 0 < len(content["message"]) <= 512
+    assert ("www-authenticate" in answer.headers) == (answer.status == 401)
+    assert ("retry-after" in answer.headers) == (answer.status in (429, 503))
+    return Outcome(content["code"], content, correlator, answer.headers.get("retry-after", ""))

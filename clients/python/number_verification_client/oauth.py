@@ -291,8 +291,8 @@ def _refusal(answer: _http.Answer, content: Mapping[str, Any]) -> NumberVerifica
 
 
 def _joined(scopes: Sequence[str]) -> str:
-    if isinstance(scopes, str) or not all(_SCOPE.fullmatch(scope) for scope in scopes):
-        raise ValueError("scopes must be a sequence of scope names (RFC 6749 §3.3)")
+    if not all(_SCOPE.fullmatch(scope) for scope in scopes):
+        raise ValueError("a scope is malformed (RFC 6749 §3.3)")
     if len(set(scopes)) != len(scopes):
         raise ValueError("a scope is repeated")
     purposes = [scope for scope in scopes if scope.startswith(_PURPOSE)]

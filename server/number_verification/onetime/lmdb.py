@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -34,6 +34,11 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORGOTTEN_AT_ONCE: Final = 500
 _VISITED_AT_ONCE: Final = 20_000
+
+_PAGE_SIZE: Final = os.sysconf("SC_PAGE_SIZE")
+_SPARE_PAGES: Final = 64
+_PAGES_TOUCHED: Final = 8
+"""How many pages one changed entry changes at most: from the root of its tree to its leaf, and its index."""
 
 _INSTANT: Final = struct.Struct("<q")
 # Every entry begins with the instant at which it expires. Keys begin with what they are.
@@ -79,9 +84,33 @@ def open_environment(
         raise fault(error, path) from error
     except OSError as error:
         raise StoreUnavailable(f"{path}: {error.strerror}") from error
-    # Readers that were killed keep old pages from being used again.
     environment.reader_check()
     return environment
+
+
+def keep_room(txn: Transaction, databases: Iterable[Database], map_size: int, touched: int = 1) -> None:
+    """Refuse to end a transaction that would leave no room for forgetting.
+
+    LMDB writes a changed page to a free one, even where it deletes, and only the transaction after the next may use the
+    old one. Filled to the last page, a map would be of no use for ever.
+
+    Args:
+        txn: with all its changes made.
+        databases: all there are.
+        map_size: in bytes.
+        touched: how many entries were changed.
+
+    Raises:
+        lmdb.MapFullError: it has to be aborted.
+    """
+    pages = 0
+    for database in databases:
+        stat = txn.stat(database)
+        pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+    # LMDB's own list of free pages takes up to one page in 512, twice while it is changed.
+    spare = _SPARE_PAGES + map_size // _PAGE_SIZE // 128
+    if (pages + min(pages, touched * _PAGES_TOUCHED) + spare) * _PAGE_SIZE > map_size:
+        raise lmdb.MapFullError("room is kept for forgetting")
 
 
 def sweep(
@@ -156,6 +185,7 @@ class LmdbOneTimeStore:
             kind = StoreFull if error.errno in _FULL else StoreUnavailable
             raise kind(f"{path}: {error.strerror}") from error
         self._entries = self._environment.open_db()
+        self._map_size = self._environment.info()["map_size"]
         self._seen = b""
         with self._environment.begin() as txn:
             self._remembers_since = _instant(txn.get(_SINCE_KEY))
@@ -170,6 +200,7 @@ class LmdbOneTimeStore:
         try:
             with self._environment.begin(write=True) as txn:
                 txn.put(_VALUE + key, _INSTANT.pack(expires_at) + value)
+                keep_room(txn, (self._entries,), self._map_size)
         except lmdb.Error as error:
             raise fault(error, self._path) from error
 
@@ -191,7 +222,9 @@ class LmdbOneTimeStore:
                 # The clock may have been ahead when a mark was purged, and have been put right since.
                 if expires_at <= _instant(txn.get(_PURGED_KEY)):
                     return False
-                return txn.put(_MARK + key, _INSTANT.pack(expires_at), overwrite=False)
+                added = txn.put(_MARK + key, _INSTANT.pack(expires_at), overwrite=False)
+                keep_room(txn, (self._entries,), self._map_size)
+                return added
         except lmdb.Error as error:
             raise fault(error, self._path) from error
 
@@ -199,11 +232,12 @@ class LmdbOneTimeStore:
         """See `OneTimeStore.purge`. One call looks at a part of the store, and the next one goes on from there."""
         now = self._clock()
         try:
+            # Readers that were killed keep old pages from being used again.
+            self._environment.reader_check()
             with self._environment.begin() as txn:
                 old, self._seen = sweep(
                     txn, self._entries, self._seen, lambda raw: _INSTANT.unpack_from(raw)[0] <= now, limit
                 )
-            self._environment.reader_check()
         except lmdb.Error as error:
             raise fault(error, self._path) from error
         return in_chunks(old, limit, lambda keys, _: self._forget(keys, now))
@@ -221,6 +255,8 @@ class LmdbOneTimeStore:
                         forgotten += 1
                 if purged > before:
                     txn.put(_PURGED_KEY, _kept(purged))
+                if len(keys) > 1:
+                    keep_room(txn, (self._entries,), self._map_size, len(keys))
         except lmdb.Error as error:
             raise fault(error, self._path) from error
         return forgotten

@@ -34,7 +34,7 @@ from number_verification.domain.session import (
     extended,
     joined_block,
 )
-from number_verification.onetime.lmdb import fault, in_chunks, open_environment, sweep
+from number_verification.onetime.lmdb import fault, in_chunks, keep_room, open_environment, sweep
 from number_verification.sessions import codec
 from number_verification.sessions.codec import Gateway
 
@@ -80,6 +80,8 @@ class LmdbSessionStore:
         except StoreUnavailable:
             self._environment.close()
             raise
+        self._databases = (self._sessions, self._claims, self._blocks, self._gateways, self._nas_ids, self._meta)
+        self._map_size = self._environment.info()["map_size"]
         self._sessions_seen = self._blocks_seen = b""
 
     def record(self, events: Sequence[Event], received: Milliseconds) -> None:
@@ -94,6 +96,7 @@ class LmdbSessionStore:
                 else:
                     self._record_block(txn, event)
             gateways.write(received)
+            keep_room(txn, self._databases, self._map_size, len(events))
 
     def _record_session(self, txn: Transaction, nas_id: bytes, event: SessionEvent) -> None:
         raw_id = codec.key_text(event.key.session_id)
@@ -223,6 +226,8 @@ class LmdbSessionStore:
 
     def purge(self, before: Milliseconds, limit: int) -> int:
         """See `SessionStore.purge`. One call looks at a part of the store, and the next one goes on from there."""
+        # Readers that were killed keep old pages from being used again.
+        self._environment.reader_check()
         with self._reading() as txn:
             old, self._sessions_seen = sweep(
                 txn, self._sessions, self._sessions_seen, lambda raw: codec.last_seen(raw) < before, limit
@@ -234,7 +239,6 @@ class LmdbSessionStore:
                 txn, self._blocks, self._blocks_seen, lambda raw: codec.over_since(raw) < before, limit
             )
         forgotten += in_chunks(released, limit, lambda keys, left: self._forget(keys, left, before, self._forget_block))
-        self._environment.reader_check()
         return forgotten
 
     def _forget(self, keys: Sequence[bytes], limit: int, before: Milliseconds, forget: _Forget) -> int:
@@ -242,6 +246,8 @@ class LmdbSessionStore:
         with self._writing() as txn:
             for key in keys:
                 forgotten += forget(txn, key, before, limit - forgotten)
+            if len(keys) > 1:
+                keep_room(txn, self._databases, self._map_size, forgotten)
         return forgotten
 
     def _forget_session(self, txn: Transaction, key: bytes, before: Milliseconds, limit: int) -> int:

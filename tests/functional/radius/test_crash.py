@@ -61,7 +61,7 @@ def answered_until_killed(path: Path, round_number: int, answers: int) -> set[st
 
 
 def test_kill_under_load_loses_nothing_that_was_answered(tmp_path: Path) -> None:
-    """Invariant 2, once more and with a real death. With the answers sent before `store.record`, sessions are missing."""
+    """Invariant 2, with a real death. With the answers sent before `store.record`, sessions are missing here."""
     path = tmp_path / "sessions"
     path.mkdir()
     answered: set[str] = set()

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from number_verification_client import (
@@ -59,6 +59,8 @@ def test_an_endpoint_with_a_query_keeps_it() -> None:
     "scopes",
     [
         [],
+        " ".join(SCOPES),
+        PURPOSE,
         ["number-verification:verify"],
         [PURPOSE, "dpv:Marketing"],
         ["dpv:"],
@@ -73,11 +75,6 @@ def test_an_endpoint_with_a_query_keeps_it() -> None:
 def test_scopes_must_hold_one_purpose(scopes: Any) -> None:
     with pytest.raises(ValueError, match="scope"):
         PROVIDER.authorization_request(CLIENT_ID, REDIRECT_URI, scopes)
-
-
-def test_scopes_are_no_string() -> None:
-    with pytest.raises(ValueError, match="sequence"):
-        PROVIDER.authorization_request(CLIENT_ID, REDIRECT_URI, " ".join(SCOPES))
 
 
 def test_an_authorization_request_survives_a_store() -> None:
@@ -138,6 +135,7 @@ def test_an_error_beats_a_code() -> None:
         parse_callback(callback(error="access_denied"), REQUEST)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=200))
 def test_any_callback_is_refused_in_order(text: str) -> None:
     for url in (text, f"{REDIRECT_URI}?{text}", callback() + text):

@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from number_verification_client import (
@@ -209,6 +209,7 @@ def test_a_malformed_answer(
     assert not caplog.records
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.binary(max_size=60))
 def test_any_answer_is_read_or_refused(answer: bytes) -> None:
     for built in (_calls.verify(TOKEN, NUMBER, None), _calls.device_phone_number(TOKEN, None)):
@@ -216,6 +217,7 @@ def test_any_answer_is_read_or_refused(answer: bytes) -> None:
             built.read(answer, None)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.binary(max_size=60), st.integers(0, 40))
 def test_any_details_are_read_or_left_aside(junk: bytes, position: int) -> None:
     genuine = rich(Code.UNAVAILABLE, info("UNAVAILABLE"), retry_info(1)).SerializeToString()
