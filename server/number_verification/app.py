@@ -269,8 +269,15 @@ def _always(response: HttpResponse) -> Handler:
 
 
 def _external_issuer(settings: ExternalIssuerSettings) -> ExternalIssuer:
-    keys: KeySource = RemoteKeySet(settings.jwks_uri) if settings.jwks_uri else StaticKeySet(settings.jwks)
-    return ExternalIssuer(settings.issuer, settings.audience, settings.algorithms, keys)
+    return ExternalIssuer(settings.issuer, settings.audience, settings.algorithms, _keys(settings))
+
+
+def _keys(settings: ExternalIssuerSettings) -> KeySource:
+    if not settings.jwks_uri:
+        return StaticKeySet(settings.jwks)
+    keys = RemoteKeySet(settings.jwks_uri)
+    keys.warm_up()
+    return keys
 
 
 def _internal_services(settings: Settings) -> list[InternalService]:

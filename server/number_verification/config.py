@@ -13,6 +13,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from number_verification.authorization.http_fetch import check_uri
+from number_verification.authorization.jose import ALGORITHMS
+from number_verification.authorization.jwks import StaticKeySet
 from number_verification.domain.application import ApplicationStatus
 from number_verification.domain.clock import HOUR, SECOND, Milliseconds
 from number_verification.origin.resolver import HeaderKind
@@ -281,7 +284,7 @@ class ExternalIssuerSettings(_Settings):
     audience: str = Field(min_length=1)
     jwks_uri: str = ""
     jwks: dict[str, Any] = Field(default_factory=dict, repr=False)
-    algorithms: frozenset[Literal["ES256", "RS256", "PS256", "EdDSA"]] = frozenset({"ES256", "RS256", "PS256"})
+    algorithms: frozenset[str] = Field(default=frozenset({"ES256", "RS256", "PS256"}), min_length=1)
 
     @model_validator(mode="after")
     def _has_keys(self) -> Self:
@@ -289,8 +292,10 @@ class ExternalIssuerSettings(_Settings):
             raise ValueError("needs either jwks_uri or jwks")
         if self.jwks_uri and not is_https_or_loopback(self.jwks_uri):
             raise ValueError("jwks_uri must be https, or http to loopback")
-        if not self.algorithms:
-            raise ValueError("allows no algorithm")
+        if unknown := self.algorithms - ALGORITHMS:
+            raise ValueError(f"{', '.join(sorted(unknown))} is not among {', '.join(sorted(ALGORITHMS))}")
+        if self.jwks and not StaticKeySet(self.jwks):
+            raise ValueError("jwks holds no key that can be used: EC P-256, Ed25519, or RSA of 2048 bits and more")
         return self
 
 
@@ -324,10 +329,10 @@ class ApplicationSettings(_Settings):
     @classmethod
     def _is_a_key_set(cls, jwks: dict[str, Any]) -> dict[str, Any]:
         keys = jwks.get("keys")
-        if not isinstance(keys, list) or not keys or not all(isinstance(key, dict) for key in keys):
-            raise ValueError("must be a JWK set with at least one key")
-        if any("d" in key or key.get("kty") == "oct" for key in keys):
+        if isinstance(keys, list) and any(isinstance(key, dict) and ("d" in key or "k" in key) for key in keys):
             raise ValueError("must hold public keys only")
+        if not StaticKeySet(jwks):
+            raise ValueError("must be a JWK set with a key that can be used: EC P-256, or RSA of 2048 bits and more")
         return jwks
 
 
@@ -419,15 +424,11 @@ def _repeats(values: Sequence[object]) -> bool:
 
 def is_https_or_loopback(url: str) -> bool:
     """Whether a URL is HTTPS, or plain HTTP to this machine."""
-    scheme, _, rest = url.partition("://")
-    if scheme == "https":
-        return bool(rest)
-    host = rest.partition("/")[0]
-    host = host[1 : host.index("]")] if host.startswith("[") and "]" in host else host.partition(":")[0]
     try:
-        return scheme == "http" and ipaddress.ip_address(host).is_loopback
+        check_uri(url)
     except ValueError:
-        return scheme == "http" and host == "localhost"
+        return False
+    return True
 
 
 def seconds(value: float) -> Milliseconds:

@@ -43,31 +43,31 @@ TABLE: dict[Kind, PublicError] = {
         401,
         grpc.StatusCode.UNAUTHENTICATED,
         "UNAUTHENTICATED",
-        "Request not authenticated due to missing, invalid, or expired credentials. A new authentication is required.",
+        "The access token is missing, invalid, expired or used up. Let the user authorize again.",
     ),
     Kind.PERMISSION_DENIED: PublicError(
         "PERMISSION_DENIED",
         403,
         grpc.StatusCode.PERMISSION_DENIED,
         "PERMISSION_DENIED",
-        "Client does not have sufficient permissions to perform this action.",
+        "The application is not permitted to do this.",
     ),
     Kind.USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK: PublicError(
         "NUMBER_VERIFICATION.USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK",
         403,
         grpc.StatusCode.PERMISSION_DENIED,
         "USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK",
-        "Client must authenticate via the mobile network to use this service.",
+        "The end user was not authenticated by the mobile network.",
     ),
     Kind.NOT_FOUND: PublicError(
-        "NOT_FOUND", 404, grpc.StatusCode.NOT_FOUND, "NOT_FOUND", "The specified resource is not found."
+        "NOT_FOUND", 404, grpc.StatusCode.NOT_FOUND, "NOT_FOUND", "There is nothing at this path."
     ),
     Kind.METHOD_NOT_ALLOWED: PublicError(
         "METHOD_NOT_ALLOWED",
         405,
         grpc.StatusCode.UNIMPLEMENTED,
         "METHOD_NOT_ALLOWED",
-        "The requested method is not allowed on this resource.",
+        "This path does not know the method.",
     ),
     Kind.NOT_ACCEPTABLE: PublicError(
         "NOT_ACCEPTABLE",

@@ -58,17 +58,24 @@ class Supervisor:
         self._reserved: list[socket.socket] = []
         self._radius_socket: socket.socket | None = None
         self._stopping = threading.Event()
+        self._failure: Exception | None = None
         self._feed: multiprocessing.process.BaseProcess | None = None
         self._stores = _usable_stores(settings)
         self._listeners, self._admin = self._reserve()
         self._server = self._http_server()
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; return when everything has drained."""
+        """Serve until SIGTERM or SIGINT; return when everything has drained.
+
+        Raises:
+            Exception: whatever `on_started` raised; the service has stopped then.
+        """
         multiprocessing.set_start_method("spawn", force=True)
         self._server.on_startup(self._start_beside)
         self._server.on_shutdown(self._stop_beside)
         self._server.serve(target_loader=partial(worker.load, self._settings, self._listeners), wrap_loader=False)
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
         """Let `run` return. From any thread."""
@@ -205,8 +212,15 @@ class Supervisor:
                 self._probe_feed()
             except (OSError, RuntimeError):
                 continue
-            self._on_started(listeners)
+            self._tell_started(listeners)
             return
+
+    def _tell_started(self, listeners: app.Listeners) -> None:
+        try:
+            self._on_started(listeners)
+        except Exception as exception:  # noqa: BLE001 - raised again by `run`, in the main thread
+            self._failure = exception
+            self.stop()
 
 
 def _fresh_metrics_dir(data_dir: Path) -> str:

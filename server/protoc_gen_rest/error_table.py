@@ -16,14 +16,14 @@ ERRORS = {
     "INVALID_ARGUMENT": ErrorRow(400, "The request does not keep to the contract."),
     "UNAUTHENTICATED": ErrorRow(
         401,
-        "Request not authenticated due to missing, invalid, or expired credentials. A new authentication is required.",
+        "The access token is missing, invalid, expired or used up. Let the user authorize again.",
     ),
-    "PERMISSION_DENIED": ErrorRow(403, "Client does not have sufficient permissions to perform this action."),
+    "PERMISSION_DENIED": ErrorRow(403, "The application is not permitted to do this."),
     "NUMBER_VERIFICATION.USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK": ErrorRow(
-        403, "Client must authenticate via the mobile network to use this service."
+        403, "The end user was not authenticated by the mobile network."
     ),
-    "NOT_FOUND": ErrorRow(404, "The specified resource is not found."),
-    "METHOD_NOT_ALLOWED": ErrorRow(405, "The requested method is not allowed on this resource."),
+    "NOT_FOUND": ErrorRow(404, "There is nothing at this path."),
+    "METHOD_NOT_ALLOWED": ErrorRow(405, "This path does not know the method."),
     "NOT_ACCEPTABLE": ErrorRow(406, "The server answers with application/json, which the Accept header excludes."),
     "UNSUPPORTED_MEDIA_TYPE": ErrorRow(415, "The request body must be application/json in UTF-8."),
     "TOO_MANY_REQUESTS": ErrorRow(429, "Too many requests. Try again later."),

@@ -53,11 +53,14 @@ _BLOCKS = [PortBlock(PUBLIC, 1024, 1535), PortBlock(PUBLIC, 1280, 1407), PortBlo
 # Few instants, so that many are equal.
 _TIMES = st.integers(T, T + 8)
 _KEYS = st.builds(SessionKey, st.sampled_from(("gw-1", "gw-2")), st.sampled_from(("a", "b", "c")))
-_EVENTS: st.SearchStrategy[Event] = st.one_of(
-    st.builds(
+
+
+def session_events(keys: st.SearchStrategy[SessionKey]) -> st.SearchStrategy[SessionEvent]:
+    """Events of the sessions with these keys."""
+    return st.builds(
         SessionEvent,
         st.sampled_from(EventKind),
-        _KEYS,
+        keys,
         _TIMES,
         subscriber=st.none() | st.sampled_from((ALICE, BOB)),
         ipv4=st.none() | st.sampled_from(_ADDRESSES),
@@ -66,7 +69,11 @@ _EVENTS: st.SearchStrategy[Event] = st.one_of(
         rat_type=st.none() | st.sampled_from((3, 6)),
         tethering=st.none() | st.sampled_from(Tethering),
         serving_network=st.none() | st.sampled_from(("99901", "99902")),
-    ),
+    )
+
+
+_EVENTS: st.SearchStrategy[Event] = st.one_of(
+    session_events(_KEYS),
     st.builds(GatewayRestart, st.sampled_from(("gw-1", "gw-2")), _TIMES),
     st.builds(PortBlockAllocated, st.sampled_from(_BLOCKS), _TIMES, st.sampled_from(_ADDRESSES)),
     st.builds(PortBlockReleased, st.sampled_from(_BLOCKS), _TIMES),

@@ -87,7 +87,6 @@ def test_http_s_own_refusals_come_last(
         "{token}",
         "Bearer {token} more",
         "Bearer {token},Bearer {token}",
-        "Bearer\t{token}",
         'Bearer token="{token}"',
     ],
 )

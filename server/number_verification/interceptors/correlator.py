@@ -14,6 +14,11 @@ _VALID = re.compile(r"[a-zA-Z0-9-_:;./<>{}]{1,256}")
 """CAMARA `XCorrelator`. To be matched in full: with `$`, Python would let a trailing newline through."""
 
 
+def correlator_or_new(given: str | None) -> str:
+    """The correlator that a caller gave, or a new one where it gave none or one that breaks its rule."""
+    return given if given and _VALID.fullmatch(given) else str(uuid.uuid4())
+
+
 class CorrelatorInterceptor(ServerInterceptor):
     """Takes the caller's correlator over, or makes one, and returns it in the initial metadata.
 
@@ -27,11 +32,8 @@ class CorrelatorInterceptor(ServerInterceptor):
         """Begin the call."""
         call = Call(method_name, context)
         given = call.correlators
-        if len(given) == 1 and _VALID.fullmatch(given[0]):
-            call.correlator = given[0]
-        else:
-            call.correlator = str(uuid.uuid4())
-            call.correlator_is_valid = not any(given)
+        call.correlator = correlator_or_new(given[0] if len(given) == 1 else None)
+        call.correlator_is_valid = not any(given) or given == [call.correlator]
         context.send_initial_metadata(((CORRELATOR, call.correlator),))
         token = current.set(call)
         try:

@@ -1,8 +1,9 @@
 """The embedded one-time store, and what both embedded stores share of LMDB.
 
 What it keeps is worth nothing once the machine has died, so it is never synced to disk: the kernel keeps the pages of a
-killed process, and after a reboot the store starts empty and says so. It writes straight into the mapped file, which is
-therefore allocated beforehand: a hole in it would be a fatal signal once the disk is full.
+killed process, and after a reboot the store starts empty and says so. It writes straight into the mapped file.
+
+Files that are written through a map are allocated beforehand: a hole would be a fatal signal once the disk is full.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ FAR_FUTURE: Final[Milliseconds] = 2**63 - 1
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_READERS: Final = 1024
+_LOCK_SIZE: Final = (_READERS + 8) * 64
+"""LMDB maps and writes its lock file too: 64 bytes for each reader, and a header."""
+
+_LITTLE_ROOM: Final = 1 << 20
 _FORGOTTEN_AT_ONCE: Final = 500
 _VISITED_AT_ONCE: Final = 20_000
 
@@ -52,9 +58,25 @@ def fault(error: lmdb.Error, path: Path) -> StoreUnavailable:
     """What the caller of a store is told of LMDB's error: which directory, and why, but no content."""
     if isinstance(error, lmdb.MapFullError):
         return StoreFull(f"{path}: the map is full; give the store a greater map size")
-    if error.code in _FULL:
+    # Only errors that LMDB itself raised have a code and a reason.
+    code, reason = getattr(error, "code", 0), getattr(error, "reason", "") or type(error).__name__
+    if code in _FULL or (code == errno.EIO and _no_room_on_disk(path)):
         return StoreFull(f"{path}: the disk is full")
-    return StoreUnavailable(f"{path}: {error.reason or type(error).__name__}")
+    return StoreUnavailable(f"{path}: {reason}")
+
+
+def _os_fault(error: OSError, path: Path) -> StoreUnavailable:
+    if error.errno in _FULL:
+        return StoreFull(f"{path}: the disk is full")
+    return StoreUnavailable(f"{path}: {error.strerror}")
+
+
+def _no_room_on_disk(path: Path) -> bool:
+    """Whether a write may have been cut short by a full disk, which LMDB reports as an input/output error."""
+    try:
+        return shutil.disk_usage(path).free < _LITTLE_ROOM
+    except OSError:
+        return False
 
 
 def open_environment(
@@ -68,14 +90,16 @@ def open_environment(
         StoreUnavailable: it cannot be opened.
     """
     try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        _allocate(path / "lock.mdb", _LOCK_SIZE)
         environment = lmdb.open(
             str(path),
             map_size=map_size,
             max_dbs=max_dbs,
             sync=sync,
             writemap=writemap,
-            mode=0o700,
-            max_readers=1024,
+            mode=0o600,
+            max_readers=_READERS,
             max_spare_txns=16,
             # Look-ups are random: reading ahead would fill memory with what nobody asked for.
             readahead=False,
@@ -83,9 +107,24 @@ def open_environment(
     except lmdb.Error as error:
         raise fault(error, path) from error
     except OSError as error:
-        raise StoreUnavailable(f"{path}: {error.strerror}") from error
+        raise _os_fault(error, path) from error
     environment.reader_check()
     return environment
+
+
+def _allocate(file: Path, size: int) -> None:
+    """Allocate the part of a file that is not there yet.
+
+    Never touch one that is: where the file system cannot allocate, zeros are written, and closing a lock file lets go
+    of LMDB's locks.
+    """
+    allocated = file.stat().st_size if file.exists() else 0
+    if allocated < size:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, allocated, size - allocated)
+        finally:
+            os.close(descriptor)
 
 
 def keep_room(txn: Transaction, databases: Iterable[Database], map_size: int, touched: int = 1) -> None:
@@ -182,8 +221,7 @@ class LmdbOneTimeStore:
         try:
             self._environment = _opened(path, map_size, clock, boot_id or _BOOT_ID.read_text().strip())
         except OSError as error:
-            kind = StoreFull if error.errno in _FULL else StoreUnavailable
-            raise kind(f"{path}: {error.strerror}") from error
+            raise _os_fault(error, path) from error
         self._entries = self._environment.open_db()
         self._map_size = self._environment.info()["map_size"]
         self._seen = b""
@@ -293,27 +331,19 @@ def _opened(path: Path, map_size: int, clock: Clock, boot_id: str) -> lmdb.Envir
             _sync_directory(path.parent)
         for entry in former:
             shutil.rmtree(entry)
-        _allocate(current, map_size)
+        _allocate(current / "data.mdb", map_size)
         return open_environment(current, map_size, sync=False, writemap=True)
 
 
 def _begin(path: Path, map_size: int, since: Milliseconds) -> None:
     open_environment(path, map_size, sync=False).close()
-    _allocate(path, map_size)
+    _allocate(path / "data.mdb", map_size)
     environment = open_environment(path, map_size, sync=False, writemap=True)
     try:
         with environment.begin(write=True) as txn:
             txn.put(_SINCE_KEY, _kept(since))
     finally:
         environment.close()
-
-
-def _allocate(path: Path, map_size: int) -> None:
-    """Allocate the part of the file that is not there yet: nobody else can be writing there."""
-    with (path / "data.mdb").open("r+b") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size < map_size:
-            os.posix_fallocate(file.fileno(), size, map_size - size)
 
 
 @contextmanager

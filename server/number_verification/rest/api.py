@@ -13,6 +13,8 @@ from grpc_interceptor import ServerInterceptor
 from number_verification import errors
 from number_verification.domain.refusal import Kind, Reason, Refusal, Violation
 from number_verification.interceptors import FRAME, Behaviour, compose
+from number_verification.interceptors.call import CORRELATOR
+from number_verification.interceptors.correlator import correlator_or_new
 from number_verification.interceptors.validation import Undecoded
 from number_verification.rest.context import Aborted, RestContext
 from number_verification.rest.http import BodyTooLarge, HttpRequest, HttpResponse
@@ -59,22 +61,28 @@ class RestApi:
         methods = {*allowed, "OPTIONS", *(["HEAD"] if "GET" in allowed else [])}
         allow = ("Allow", ", ".join(sorted(methods)))
         if request.method == "OPTIONS":
-            return HttpResponse(204, [allow], b"")
+            correlator = correlator_or_new(request.header("X_CORRELATOR"))
+            return HttpResponse(204, [allow, (CORRELATOR, correlator)], b"")
         refusal = partial(_unserved, Kind.METHOD_NOT_ALLOWED)
         response = self._respond(self._unserved, refusal, RestContext(request))
         return response._replace(headers=[*response.headers, allow])
 
     def _serve(self, request: HttpRequest, match: Match) -> HttpResponse:
         return self._respond(
-            self._behaviours[match.route.rpc], partial(self._decode, request, match), RestContext(request)
+            self._behaviours[match.route.rpc],
+            partial(self._decode, request, match),
+            RestContext(request),
+            match.route.response_body,
         )
 
-    def _respond(self, behaviour: Behaviour, request: Undecoded, context: RestContext) -> HttpResponse:
+    def _respond(
+        self, behaviour: Behaviour, request: Undecoded, context: RestContext, response_body: str = ""
+    ) -> HttpResponse:
         try:
             answer: Message = behaviour(request, context)
         except Aborted as aborted:
             return _error_response(aborted.call.refusal or _FAULT, context)
-        return HttpResponse(200, [_JSON_HEADER, *context.headers()], self._transcoder.encode(answer))
+        return HttpResponse(200, [_JSON_HEADER, *context.headers()], self._transcoder.encode(answer, response_body))
 
     def _decode(self, request: HttpRequest, match: Match) -> Message:
         if not accepts_json(request.header("ACCEPT")):

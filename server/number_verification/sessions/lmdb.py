@@ -226,9 +226,9 @@ class LmdbSessionStore:
 
     def purge(self, before: Milliseconds, limit: int) -> int:
         """See `SessionStore.purge`. One call looks at a part of the store, and the next one goes on from there."""
-        # Readers that were killed keep old pages from being used again.
-        self._environment.reader_check()
         with self._reading() as txn:
+            # Readers that were killed keep old pages from being used again.
+            self._environment.reader_check()
             old, self._sessions_seen = sweep(
                 txn, self._sessions, self._sessions_seen, lambda raw: codec.last_seen(raw) < before, limit
             )

@@ -305,7 +305,9 @@ def test_the_map_is_allocated(tmp_path: Path) -> None:
     LmdbOneTimeStore(tmp_path, SIZE, now).close()
     LmdbOneTimeStore(tmp_path, 2 * SIZE, now).close()
     [data] = tmp_path.glob("boot-*/data.mdb")
+    [lock] = tmp_path.glob("boot-*/lock.mdb")
     assert data.stat().st_blocks * 512 >= 2 * SIZE
+    assert lock.stat().st_blocks * 512 >= lock.stat().st_size >= 1024 * 64
 
 
 # Places that cannot be used.

@@ -20,6 +20,11 @@ def test_fields_without_presence_are_always_written() -> None:
     assert written == b'{"devicePhoneNumberVerified":false}'
 
 
+def test_what_json_does_not_know_is_never_written() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        encode(float("nan"))
+
+
 def test_text_is_written_as_utf_8() -> None:
     assert encode({"x": "é☃"}) == '{"x":"é☃"}'.encode()
 

@@ -71,6 +71,18 @@ def test_unknown_path(path: str) -> None:
     assert list(LIBRARY.find("GET", path)) == []
 
 
+def test_each_method_is_named_once() -> None:
+    general = ROUTES[0]._replace(http_method="GET", segments=("a", "*"))
+    special = general._replace(segments=("a", "b"))
+    assert Router([special, general], [1, 2]).find("PUT", "/a/b") == ("GET",)
+
+
+def test_what_is_more_general_answers_to_other_methods() -> None:
+    general = ROUTES[0]._replace(http_method="PUT", segments=("a", "*"))
+    special = general._replace(http_method="GET", segments=("a", "b"))
+    assert Router([special, general], [1, 2]).find("PUT", "/a/b") == Found(2, ())
+
+
 def test_our_own_routes() -> None:
     base = "/number-verification/v2"
     assert OURS.find("POST", f"{base}/verify") == Found("phoneNumberVerify", ())

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,11 +8,15 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
+from golden.compiled import compiled_text
 from golden.library import POOL, ROUTES, message
 from number_verification.domain.refusal import Kind, Reason, Refusal
 from number_verification.gen import routes
 from number_verification.gen.numberverification.v2 import number_verification_pb2 as pb
 from number_verification.rest.transcoding import Match, Transcoder
+from protoc_gen_rest.bindings import exposed_services
+from protoc_gen_rest.contract import Contract
+from protoc_gen_rest.rules import access_rules
 
 LIBRARY = Transcoder(ROUTES, POOL)
 OURS = Transcoder(routes.ROUTES)
@@ -93,6 +98,21 @@ def test_path_variables_win() -> None:
     moved = decode("POST", f"{path}:move", "", b'{"id": "b99", "shelf": "x", "otherShelf": "o"}')
     assert (moved.id, moved.shelf, moved.other_shelf) == ("b17", "s", "o")
     assert violation("PUT", path, "book.id=b99", b"{}") == ("", "the query has an unknown parameter")
+
+
+def test_path_variables_win_within_a_oneof(tmp_path: Path) -> None:
+    text = """syntax = "proto3"; package test.v1;
+        import "contract/v1/options.proto"; import "google/api/annotations.proto";
+        service S { option (contract.v1.api) = {base_path: "/t" title: "T" version: "1"};
+          rpc Do(Ask) returns (Ask) { option (google.api.http) = {post: "/t/{a}" body: "*"};
+            option (contract.v1.access) = {caller: CALLER_API_CONSUMER scopes: "s"}; } }
+        message Ask { oneof o { string a = 1; string b = 2; } }"""
+    contract = Contract(compiled_text(tmp_path, text))
+    ((_, _, (binding,)),) = exposed_services(contract, access_rules(contract))
+    transcoder = Transcoder([binding.route], contract.pool)
+    assert decode("POST", "/t/x", "", b'{"a": "y"}', transcoder).a == "x"
+    with pytest.raises(Refusal):
+        decode("POST", "/t/x", "", b'{"b": "y"}', transcoder)
 
 
 def test_body_that_is_a_field() -> None:

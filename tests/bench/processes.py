@@ -1,0 +1,148 @@
+"""The servers that are measured: the service's sandbox, and the bare ones it is compared with."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from bench.bare import envoy
+from bench.measure import Cores, process_tree, running_on
+from number_verification.authorization import reference_tokens
+from number_verification.domain import clock
+from number_verification.domain.clock import SECOND
+from number_verification.domain.grant import AccessGrant, AuthenticationMethod, SessionAnchor
+from number_verification.domain.session import Ipv4Address
+from number_verification.onetime.lmdb import LmdbOneTimeStore
+from number_verification.sandbox.run import CLIENT_ID, DESCRIPTION, SCOPES
+from number_verification.sessions.lmdb import LmdbSessionStore
+
+LOOPBACK = "127.0.0.1"
+SESSION_BYTES, ONE_TIME_BYTES = 1024 << 20, 64 << 20
+"""The map sizes of the sandbox's stores: every process must open them with the same."""
+
+_PATIENCE_SECONDS = 60
+_SCRIPT = Path(sys.executable).parent / "number-verification"
+
+
+class Server(NamedTuple):
+    """A server that listens on loopback."""
+
+    port: int
+    processes: Sequence[int]
+    """All that it runs in."""
+
+
+class Service:
+    """The sandbox, and tokens for it that no call was measured to obtain."""
+
+    def __init__(self, data_dir: Path, processes: Sequence[int]) -> None:
+        self.description = json.loads((data_dir / DESCRIPTION).read_text())
+        self.processes = processes
+        self.http, self.grpc, self.radius = (
+            (LOOPBACK, int(text.rpartition(":")[2]))
+            for text in (self.description["api_root"], self.description["grpc"], self.description["radius"]["address"])
+        )
+        device = next(device for device in self.description["devices"] if device["name"] == "phone-1")
+        self.device_address, self.phone_number = device["address"], device["phone_number"]
+        sessions = LmdbSessionStore(data_dir / "sessions", SESSION_BYTES)
+        address = Ipv4Address("", socket.inet_aton(self.device_address))
+        session = sessions.sightings(address)[0].session
+        sessions.close()
+        if session.subscriber is None:
+            raise RuntimeError("the session of phone-1 has no subscriber")
+        self._anchor = SessionAnchor(session.key, session.began, session.subscriber.value, address)
+        self._one_time = LmdbOneTimeStore(data_dir / "one-time", ONE_TIME_BYTES, clock.now)
+
+    def tokens(self, number: int) -> list[str]:
+        """Fresh access tokens for calls about phone-1, put straight into the store that the service takes them from."""
+        now = clock.now()
+        grant = AccessGrant(
+            client_id=CLIENT_ID,
+            scopes=frozenset(SCOPES),
+            purpose=next(scope for scope in SCOPES if scope.startswith("dpv:")),
+            method=AuthenticationMethod.NETWORK,
+            authenticated_at=now,
+            issued_at=now,
+            expires_at=now + 300 * SECOND,
+            anchor=self._anchor,
+        )
+        return [reference_tokens.issue(grant, self._one_time) for _ in range(number)]
+
+    def close(self) -> None:
+        """Release the store."""
+        self._one_time.close()
+
+
+@contextmanager
+def service(data_dir: Path, cores: Cores) -> Iterator[Service]:
+    """The sandbox on the server's core. Its log goes to a file of the data directory."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    command = [str(_SCRIPT), "sandbox", "--data-dir", str(data_dir)]
+    for listener in ("http", "grpc", "radius", "admin"):
+        command += [f"--{listener}", f"{LOOPBACK}:0"]
+    with (data_dir / "log").open("wb") as log, _running(command, cores, log) as process:
+        _wait_until((data_dir / DESCRIPTION).exists, process)
+        started = Service(data_dir, process_tree(process.pid))
+        try:
+            yield started
+        finally:
+            started.close()
+
+
+@contextmanager
+def bare(name: str, cores: Cores, *arguments: str, answers_tcp: bool = True) -> Iterator[Server]:
+    """One of the servers of `bench.bare` on the server's core."""
+    port = _free_port()
+    with _running([sys.executable, "-m", f"bench.bare.{name}", str(port), *arguments], cores) as process:
+        if answers_tcp:
+            _wait_until(lambda: _accepts(port), process)
+        yield Server(port, process_tree(process.pid))
+
+
+@contextmanager
+def transcoder(directory: Path, cores: Cores, grpc_port: int) -> Iterator[Server]:
+    """Envoy on the server's core."""
+    port = _free_port()
+    with _running(envoy.command(directory, port, grpc_port), cores) as process:
+        _wait_until(lambda: _accepts(port), process)
+        yield Server(port, process_tree(process.pid))
+
+
+@contextmanager
+def _running(command: Sequence[str], cores: Cores, log: IO[bytes] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    with running_on(cores.server):
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(_PATIENCE_SECONDS)
+
+
+def _wait_until(is_ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not is_ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"{process.args!r} did not start")
+        time.sleep(0.02)
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
