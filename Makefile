@@ -32,7 +32,7 @@ demo: $(STAMP) ## the same story without staying; fails unless every step comes 
 	$(VENV)/bin/number-verification story
 
 test: $(STAMP) ## all tests, on real engines
-	$(PY) -m pytest -m "not interop and not bench"
+	$(PY) -m pytest -m "not interop"
 
 interop: $(STAMP) ## the suites against independent programs
 	tests/interop/install.sh

@@ -2,6 +2,8 @@
 # Installs the independent programs that `make interop` runs against, as far as they are missing.
 set -eu
 cd "$(dirname "$0")"
+# Where Debian puts haproxy; not in everybody's path.
+PATH="$PATH:/usr/sbin"
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
@@ -29,7 +31,6 @@ if [ -n "$missing" ]; then
   fi
   export DEBIAN_FRONTEND=noninteractive
   $as_root apt-get update -qq
-  # Only the programs are wanted: --no-install-recommends leaves servers out that would start by themselves.
   # shellcheck disable=SC2086 # one word for each package
   if ! $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null; then
     echo "make interop needs these Debian packages, and apt-get could not install them:$missing" >&2

@@ -24,7 +24,8 @@ STOP_SECONDS = 10.0
 
 def program(name: str) -> str:
     """Where a program is."""
-    found = shutil.which(name)
+    # Debian's haproxy is where not everybody's path leads.
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
     assert found is not None, f"{name} is missing: tests/interop/install.sh installs it"
     return found
 

@@ -46,7 +46,7 @@ def proxy(example: str, directory: Path, *, source: str, upstream: str) -> Itera
     }
     configuration = EXAMPLES / example
     if configuration.suffix == ".cfg":
-        # The last of its files, so that it may take the example as it is. It asks its own questions there.
+        # Beside the example, which stays as it is.
         more = directory / "admin.cfg"
         more.write_text(f"global\n    stats socket {LOOPBACK}:{admin_port} level user\n")
         command: list[str | Path] = [program("haproxy"), "-db", "-f", configuration, "-f", more]
@@ -68,9 +68,6 @@ def _haproxy_health(port: int) -> bool:
 
 
 def _envoy_health(port: int) -> bool:
-    clusters = Device(LOOPBACK).get(f"http://{LOOPBACK}:{port}/clusters?format=json").json
-    return all(
-        not host["health_status"].get("failed_active_hc", False)
-        for cluster in clusters["cluster_statuses"]
-        for host in cluster["host_statuses"]
-    )
+    name = "cluster.service.health_check.success"
+    stats = Device(LOOPBACK).get(f"http://{LOOPBACK}:{port}/stats?format=json&filter={name}").json["stats"]
+    return any(stat["name"] == name and stat["value"] > 0 for stat in stats)

@@ -3,8 +3,10 @@
 Pure, and the same for every store: a store only brings the sightings. Whatever is not certain is refused (design D5).
 """
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from number_verification.domain.clock import HOUR, MINUTE, Milliseconds
@@ -87,7 +89,8 @@ def attribute(sightings: Sequence[Sighting], policy: AttributionPolicy, now: Mil
     if not sightings:
         return Reason.OFF_NET
     sightings = [_in_this_life(sighting) for sighting in sightings]
-    live = [s for s in sightings if _is_live(s) and not _is_superseded(s, sightings)]
+    latest = _latest_claims(sightings)
+    live = [s for s in sightings if _is_live(s) and not _is_superseded(s, latest)]
     if not live:
         return Reason.SESSION_ENDED
     subscriber = live[0].session.subscriber
@@ -133,14 +136,24 @@ def _is_live(sighting: Sighting) -> bool:
     return not session.ended or session.ended <= epoch < session.started
 
 
-def _is_superseded(sighting: Sighting, sightings: Sequence[Sighting]) -> bool:
+def _latest_claims(sightings: Sequence[Sighting]) -> list[tuple[Milliseconds, Subscriber | None]]:
+    """When each of the two subscribers who were given the address last was first seen with it by their latest session.
+
+    Two suffice: whoever has one of them has the other one to compare with. A look-up takes time in proportion to the
+    sessions, however many a gateway reports for one address.
+    """
+    latest: dict[Subscriber | None, Milliseconds] = {}
+    for session, claim, *_ in sightings:
+        subscriber = session.subscriber.value if session.subscriber is not None else None
+        latest[subscriber] = max(claim.first, latest.get(subscriber, claim.first))
+    return heapq.nlargest(2, ((first, subscriber) for subscriber, first in latest.items()), key=itemgetter(0))
+
+
+def _is_superseded(sighting: Sighting, latest: Sequence[tuple[Milliseconds, Subscriber | None]]) -> bool:
     """Whether another subscriber was given the address after the last word of this session."""
-    last_word, subscriber = sighting.session.last_seen, sighting.session.subscriber
-    return any(other.claim.first > last_word and not _same(subscriber, other.session.subscriber) for other in sightings)
-
-
-def _same(one: object, other: object) -> bool:
-    return getattr(one, "value", None) == getattr(other, "value", None)
+    session = sighting.session
+    subscriber = session.subscriber.value if session.subscriber is not None else None
+    return any(first > session.last_seen and other != subscriber for first, other in latest)
 
 
 def _objection(sighting: Sighting, policy: AttributionPolicy, now: Milliseconds) -> Reason | None:

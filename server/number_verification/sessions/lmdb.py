@@ -10,6 +10,7 @@ import heapq
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 
 _FORMAT: Final = b"sessions 1"
 _NAS_ID: Final = struct.Struct(">I")
+
+_CLAIMANTS_CONSIDERED: Final = 1_000
+"""On an address with more sessions than this, no purge looks at them all: a gateway reports it that assigns none."""
 
 # Entries of the sub-database "meta".
 _FORMAT_KEY: Final = b"format"
@@ -281,7 +285,7 @@ class LmdbSessionStore:
     def _older(self, txn: Transaction, claims: Sequence[bytes], seen: Milliseconds) -> bytes | None:
         """A session on one of these addresses whose last event is older."""
         for claim in claims:
-            for key in self._claimants(txn, claim):
+            for key in islice(self._claimants(txn, claim), _CLAIMANTS_CONSIDERED):
                 raw = txn.get(key, None, self._sessions)
                 if raw is not None and codec.last_seen(raw) < seen:
                     return key

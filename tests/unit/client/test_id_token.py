@@ -39,10 +39,14 @@ AT_HASH = part(hashlib.sha256(ACCESS_TOKEN.encode()).digest()[:16])
 
 
 def exchanged(face: str, server: AuthorizationServer, changes: dict[str, Any], **header: Any) -> TokenResponse:
-    """An exchange whose ID token has these claims in place of the right ones; None takes one away."""
+    """An exchange whose ID token has these claims in place of the right ones; None takes one away.
+
+    A claim that is a function is what it returns when the token is made.
+    """
     request = Provider(**server.metadata).authorization_request(CLIENT_ID, REDIRECT_URI, [*SCOPES, "openid"])
     claims = server.claims(CLIENT_ID, request.nonce) | changes
-    present = {name: value for name, value in claims.items() if value is not None}
+    made = {name: value() if callable(value) else value for name, value in claims.items()}
+    present = {name: value for name, value in made.items() if value is not None}
     server.tokens["id_token"] = server.signed(present, **header)
     return exchange(face, server, request=request)
 
@@ -67,8 +71,8 @@ def test_a_good_id_token(face: str, server: AuthorizationServer) -> None:
         {"aud": [CLIENT_ID]},
         {"azp": CLIENT_ID},
         {"at_hash": AT_HASH},
-        {"exp": time.time() - 30},
-        {"iat": time.time() + 30},
+        {"exp": lambda: time.time() - 30},
+        {"iat": lambda: time.time() + 30},
     ],
 )
 def test_an_id_token_that_may_pass(face: str, server: AuthorizationServer, changes: dict[str, Any]) -> None:
@@ -89,11 +93,11 @@ def test_an_id_token_that_may_pass(face: str, server: AuthorizationServer, chang
         ({"azp": "other"}, "client"),
         ({"exp": None}, "expired"),
         ({"exp": 0}, "expired"),
-        ({"exp": time.time() - 61}, "expired"),
+        ({"exp": lambda: time.time() - 61}, "expired"),
         ({"exp": "9999999999"}, "expired"),
         ({"exp": True}, "expired"),
         ({"iat": None}, "future"),
-        ({"iat": time.time() + 3600}, "future"),
+        ({"iat": lambda: time.time() + 3600}, "future"),
         ({"iat": "0"}, "future"),
         ({"iat": True}, "future"),
         ({"nonce": None}, "request"),

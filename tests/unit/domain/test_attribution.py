@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -137,6 +138,16 @@ def test_who_came_later_supersedes_who_fell_silent() -> None:
     assert answer(sighting(start("a", 0)), sighting(start("b", 5, None))) is Reason.NUMBER_UNKNOWN
     ended = sighting(start("b", 5, BOB), stop("b", 6, BOB))
     assert answer(sighting(start("a", 0)), ended) is Reason.SESSION_ENDED
+
+
+def test_of_many_the_one_who_came_last_is_named() -> None:
+    """In time proportional to their number: a gateway may report one address for all of its sessions."""
+    people = [Subscriber(f"{999990000000000 + number}", f"+{99010000000 + number}") for number in range(20_000)]
+    seen = [sighting(start(f"s{number}", number, who)) for number, who in enumerate(people)]
+    began = time.process_time()
+    assert answer(*seen[1:], seen[0], now=T + 20_000) == people[-1]
+    assert time.process_time() - began < 5
+    assert answer(*seen, sighting(start("a", 19_999, BOB)), now=T + 20_000) is Reason.AMBIGUOUS
 
 
 def test_secondary_bearers_are_one_subscriber() -> None:
