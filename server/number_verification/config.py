@@ -113,7 +113,7 @@ class GrpcSettings(_Settings):
     listen: Listen = ListenAddress(host="127.0.0.1", port=50051)
     tls: TlsSettings | None = None
     threads: int = Field(default=8, ge=1, le=256)
-    max_waiting: int = Field(default=64, ge=1, le=4096)
+    max_waiting: int = Field(default=512, ge=1, le=4096)
     """Calls that may wait for a thread before more are answered RESOURCE_EXHAUSTED."""
     health: bool = True
     reflection: bool = False
@@ -264,6 +264,8 @@ class OriginSettings(_Settings):
             trusted = any(source in network for network in self.trusted_proxies)
             if not trusted or self.header is not HeaderKind.FORWARDED:
                 raise ValueError("proxy_protocol needs header = Forwarded and its source_address in trusted_proxies")
+            if not source.is_loopback:
+                raise ValueError("proxy_protocol.source_address must be a loopback address")
             if any(source in network for network in self.trusted_edges):
                 # Whatever comes in by the ingress could then attest its own origin.
                 raise ValueError("proxy_protocol.source_address must not be one of trusted_edges")

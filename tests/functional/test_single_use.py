@@ -4,14 +4,11 @@ The race was seen to fail: with `take` and `add` of the one-time store replaced 
 of its tokens have two winners.
 """
 
-import multiprocessing
-from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Barrier
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from functional.authorization import OAuthClient
+from functional.racing import race
 from functional.service import PURPOSE, READ_SCOPE, Service
 from functional.transports import MOBILE_403, Grpc, Rest, Transport
 
@@ -83,19 +80,6 @@ def test_a_refused_token_is_not_used_up_by_somebody_else_s_call(
     assert transport.share(token).code == "OK"
 
 
-def race(
-    name: str, description: dict[str, Any], tokens: Sequence[str], start: Barrier, results: Connection
-) -> None:
-    """Present every token once, each at the same moment as the other process."""
-    service = Service(None, None, None, description)  # type: ignore[arg-type]
-    codes = []
-    with Grpc(service) if name == "grpc" else Rest(service) as transport:
-        for token in tokens:
-            start.wait(30)
-            codes.append(transport.share(token).code)
-    results.send(codes)
-
-
 @pytest.mark.parametrize("contenders", [("grpc", "rest"), ("rest", "rest"), ("grpc", "grpc")])
 def test_two_processes_race_for_one_token(
     sandbox: Service, oauth: OAuthClient, contenders: tuple[str, str]
@@ -103,25 +87,7 @@ def test_two_processes_race_for_one_token(
     mixed = contenders == ("grpc", "rest")
     tokens = [sandbox.external_token() for _ in range(RACE_JWTS if mixed else RACE_JWTS // 10)]
     tokens += [oauth.token() for _ in range(RACE_REFERENCES if mixed else RACE_REFERENCES // 10)]
-    spawn = multiprocessing.get_context("spawn")
-    start = spawn.Barrier(2)
-    pipes = [spawn.Pipe(duplex=False) for _ in contenders]
-    processes = [
-        spawn.Process(target=race, args=(name, sandbox.description, tokens, start, pipe[1]))
-        for name, pipe in zip(contenders, pipes, strict=True)
-    ]
-    for process in processes:
-        process.start()
-    try:
-        results = []
-        for receive, _ in pipes:
-            assert receive.poll(60), "a contender gave no result"
-            results.append(receive.recv())
-    finally:
-        for process in processes:
-            process.join(5)
-            process.kill()
-    pairs = list(zip(*results, strict=True))
+    pairs = race(contenders, sandbox.description, tokens)
     assert len(pairs) == len(tokens)
     assert {tuple(sorted(pair)) for pair in pairs} == {("OK", "UNAUTHENTICATED")}
     if mixed:
