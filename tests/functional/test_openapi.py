@@ -7,7 +7,10 @@ import pytest
 import yaml
 from functional.service import Service, request
 from functional.transports import BASE, Rest, bearer, rest_outcome
+from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import OpenAPIV30SpecValidator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT4
 
 
 @pytest.fixture
@@ -81,10 +84,6 @@ def _resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _holds(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
-    from openapi_schema_validator import OAS30Validator
-    from referencing import Registry, Resource
-    from referencing.jsonschema import DRAFT4
-
     registry = Registry().with_resource("urn:document", Resource(document, DRAFT4))
     OAS30Validator(_absolute(schema), registry=registry).validate(value)
 

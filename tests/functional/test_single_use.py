@@ -12,7 +12,7 @@ from functional.racing import race
 from functional.service import PURPOSE, READ_SCOPE, Service
 from functional.transports import MOBILE_403, Grpc, Rest, Transport
 
-RACE_JWTS, RACE_REFERENCES = 2_000, 300
+RACE_JWTS, RACE_REFERENCES = 1_800, 200
 
 Use = Callable[[Transport, str], str]
 

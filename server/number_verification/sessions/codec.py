@@ -119,6 +119,12 @@ def address_key(address: Address) -> bytes:
     return bytes((6, address.length)) + address.address
 
 
+def prefix_of(address: bytes, length: int) -> Ipv6Prefix:
+    """The prefix of this length that contains an IPv6 address."""
+    host_bits = 128 - length
+    return Ipv6Prefix((int.from_bytes(address, "big") >> host_bits << host_bits).to_bytes(16, "big"), length)
+
+
 def block_key(block: PortBlock) -> bytes:
     """The key of a port block: sorts by public address, then first port."""
     return _BLOCK_KEY.pack(block.public_address, block.first_port, block.last_port)

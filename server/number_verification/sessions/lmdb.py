@@ -151,7 +151,7 @@ class LmdbSessionStore:
             # A session may claim prefixes that contain one another.
             merged: dict[SessionKey, Sighting] = {}
             for length in txn.get(_IPV6_LENGTHS_KEY, b"", self._meta):
-                for sighting in self._sightings(txn, _prefix(address, length)):
+                for sighting in self._sightings(txn, codec.prefix_of(address, length)):
                     key = sighting.session.key
                     merged[key] = _merged(merged[key], sighting) if key in merged else sighting
             return list(merged.values())
@@ -389,11 +389,6 @@ class _Gateways:
         for nas, nas_id in self._ids.items():
             gateway = Gateway(nas, self._epochs[nas], received)
             self._txn.put(nas_id, codec.encode_gateway(gateway), db=self._gateways)
-
-
-def _prefix(address: bytes, length: int) -> Ipv6Prefix:
-    host_bits = 128 - length
-    return Ipv6Prefix((int.from_bytes(address, "big") >> host_bits << host_bits).to_bytes(16, "big"), length)
 
 
 def _merged(one: Sighting, other: Sighting) -> Sighting:

@@ -69,7 +69,7 @@ class _Exchange:
     def run(self) -> None:
         for index in range(_IN_FLIGHT):
             self._call(self._methods[index % len(self._methods)])
-        if not self._finished.wait(_PATIENCE_SECONDS):
+        if self._left and not self._finished.wait(_PATIENCE_SECONDS):
             raise ConnectionError("the server does not answer any more")
         if self._fault:
             raise ConnectionError(self._fault)
