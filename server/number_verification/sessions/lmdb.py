@@ -35,7 +35,7 @@ from number_verification.domain.session import (
     extended,
     joined_block,
 )
-from number_verification.onetime.lmdb import fault, in_chunks, keep_room, open_environment, sweep
+from number_verification.lmdb_environment import fault, in_chunks, keep_room, open_environment, sweep
 from number_verification.sessions import codec
 from number_verification.sessions.codec import Gateway
 

@@ -21,6 +21,7 @@ from conformance.one_time_store import (
     take_all,
     won_twice,
 )
+from number_verification import lmdb_environment
 from number_verification.domain.clock import Milliseconds, now
 from number_verification.domain.faults import StoreFull, StoreUnavailable
 from number_verification.onetime import lmdb as engine
@@ -218,7 +219,7 @@ def test_a_value_expires_at_its_instant(tmp_path: Path) -> None:
 
 
 def test_a_sweep_goes_on_where_the_last_one_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_VISITED_AT_ONCE", 10)
+    monkeypatch.setattr(lmdb_environment, "_VISITED_AT_ONCE", 10)
     store = LmdbOneTimeStore(tmp_path, SIZE, now)
     for number in range(30):
         store.add(b"keep %02d" % number, FOREVER)

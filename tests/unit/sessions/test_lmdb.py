@@ -12,10 +12,10 @@ import pytest
 
 from conformance.events import ADDRESS, ALICE, BOB, T, allocated, prefix, restart, start, stop, update, who_has
 from conformance.session_store import dump
+from number_verification import lmdb_environment as shared
 from number_verification.domain.faults import StoreFull, StoreUnavailable
 from number_verification.domain.session import Event, Ipv4Address, SessionEvent, SessionKey, SessionRecord, joined
-from number_verification.onetime import lmdb as shared
-from number_verification.onetime.lmdb import open_environment
+from number_verification.lmdb_environment import open_environment
 from number_verification.sessions import codec
 from number_verification.sessions.lmdb import LmdbSessionStore
 
