@@ -132,7 +132,7 @@ class SessionStoreSuite:
             T,
             0,
         )
-        assert (record.subscriber, record.ipv4, record.ipv6) == ((T, ALICE), (T, ADDRESS), None)
+        assert (record.subscriber, record.ipv4, record.ipv6) == (ALICE, (T, ADDRESS), None)
         assert (record.apn, record.rat_type) == ((T, "internet"), (T, 6))
         assert (record.tethering, record.serving_network) == ((T, Tethering.NO), (T, "99901"))
         assert record.tethering is not None

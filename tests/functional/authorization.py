@@ -62,7 +62,9 @@ class OAuthClient:
 
     def callback(self, source: str = PHONE_1, headers: Pairs = (), **changes: str | None) -> dict[str, str]:
         """What the redirect says. It must be one, to the registered URI."""
-        return callback(self.authorize(source, headers, (), **changes), changes.get("redirect_uri") or self.redirect_uri)
+        return callback(
+            self.authorize(source, headers, (), **changes), changes.get("redirect_uri") or self.redirect_uri
+        )
 
     def code(self, source: str = PHONE_1, headers: Pairs = (), **changes: str | None) -> str:
         """A code."""
@@ -85,7 +87,7 @@ class OAuthClient:
             protected, _changed(good, claims), key or ECKey.import_key(private), algorithms=[str(protected["alg"])]
         )
 
-    def form(self, code: str, **changes: str | None) -> dict[str, str]:
+    def form(self, code: str, /, **changes: str | None) -> dict[str, str]:
         """A good token request, with some parameters changed, or left out where None."""
         good = {
             "grant_type": "authorization_code",
@@ -97,7 +99,7 @@ class OAuthClient:
         }
         return _changed(good, changes)
 
-    def redeem(self, code: str, headers: Pairs = (), extra: Pairs = (), **changes: str | None) -> HttpAnswer:
+    def redeem(self, code: str, /, headers: Pairs = (), extra: Pairs = (), **changes: str | None) -> HttpAnswer:
         """Exchange a code."""
         body = urlencode([*self.form(code, **changes).items(), *extra]).encode()
         return self.post_token(body, headers)

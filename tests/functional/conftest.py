@@ -27,7 +27,7 @@ def own_sandbox(tmp_path: Path) -> Iterator[Service]:
 @pytest.fixture(params=["grpc", "rest"])
 def transport(request: pytest.FixtureRequest, sandbox: Service) -> Iterator[Transport]:
     """Every behaviour is tested where a caller meets it: over both transports."""
-    with (Grpc(sandbox) if request.param == "grpc" else Rest(sandbox)) as opened:
+    with Grpc(sandbox) if request.param == "grpc" else Rest(sandbox) as opened:
         yield opened
 
 

@@ -289,9 +289,7 @@ def test_through_the_proxy_only_its_own_word_counts(sandbox: Service, oauth: OAu
         [("Forwarded", ", ".join(["for=127.9.9.9"] * 5_000))],
     ],
 )
-def test_a_proxy_that_names_nobody(
-    sandbox: Service, oauth: OAuthClient, headers: list[tuple[str, str]]
-) -> None:
+def test_a_proxy_that_names_nobody(sandbox: Service, oauth: OAuthClient, headers: list[tuple[str, str]]) -> None:
     proxy = sandbox.description["trusted_proxy"]["address"]
     assert oauth.callback(proxy, headers)["error"] == "access_denied"
 

@@ -26,9 +26,7 @@ def test_a_valid_one_comes_back(sandbox: Service, transport: Transport, correlat
 
 
 @pytest.mark.parametrize("headers", [[], [("x-correlator", "")]])
-def test_without_one_there_is_a_new_one(
-    sandbox: Service, transport: Transport, headers: list[tuple[str, str]]
-) -> None:
+def test_without_one_there_is_a_new_one(sandbox: Service, transport: Transport, headers: list[tuple[str, str]]) -> None:
     correlators = {transport.share(sandbox.external_token(), headers).correlator for _ in range(3)}
     assert len(correlators) == 3
     assert all(UUID.fullmatch(correlator) for correlator in correlators)
@@ -37,9 +35,7 @@ def test_without_one_there_is_a_new_one(
 @pytest.mark.parametrize(
     "correlator", ["a" * 257, "a b", "a,b", "a+b", "a@b", '"a"', "a|b", "a(b)", "a=b", "a~", "%0a", "a\\n"]
 )
-def test_an_invalid_one_is_refused_with_a_fresh_one(
-    sandbox: Service, transport: Transport, correlator: str
-) -> None:
+def test_an_invalid_one_is_refused_with_a_fresh_one(sandbox: Service, transport: Transport, correlator: str) -> None:
     outcome = transport.share(sandbox.external_token(), [("x-correlator", correlator)])
     assert outcome.code == "INVALID_ARGUMENT"
     assert UUID.fullmatch(outcome.correlator)

@@ -228,7 +228,9 @@ def test_a_token_that_failed_for_another_reason_is_not_used_up(sandbox: Service,
     assert transport.share(sandbox.external_token(jti=jti)).code == "OK"
 
 
-@pytest.mark.parametrize("scope", [None, "", PURPOSE, f"{PURPOSE} {VERIFY_SCOPE}", READ_SCOPE.upper(), f"{READ_SCOPE}x"])
+@pytest.mark.parametrize(
+    "scope", [None, "", PURPOSE, f"{PURPOSE} {VERIFY_SCOPE}", READ_SCOPE.upper(), f"{READ_SCOPE}x"]
+)
 def test_the_scope_is_missing(sandbox: Service, transport: Transport, scope: str | None) -> None:
     assert transport.share(sandbox.external_token(scope=scope)).code == "PERMISSION_DENIED"
 

@@ -99,9 +99,7 @@ def test_between_code_and_token(oauth: OAuthClient, gateway: Gateway, change: Ch
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_between_token_and_call(
-    oauth: OAuthClient, gateway: Gateway, transport: Transport, change: Change
-) -> None:
+def test_between_token_and_call(oauth: OAuthClient, gateway: Gateway, transport: Transport, change: Change) -> None:
     device = attachment()
     gateway.start(device)
     token = oauth.token(device.address)

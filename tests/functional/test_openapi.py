@@ -91,9 +91,7 @@ def _holds(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None
 def _absolute(node: Any) -> Any:
     """References into the document, not into the schema that stands alone."""
     if isinstance(node, dict):
-        return {
-            name: f"urn:document{item}" if name == "$ref" else _absolute(item) for name, item in node.items()
-        }
+        return {name: f"urn:document{item}" if name == "$ref" else _absolute(item) for name, item in node.items()}
     return [_absolute(item) for item in node] if isinstance(node, list) else node
 
 

@@ -40,9 +40,7 @@ def test_whatever_comes_of_the_call(
     ("claims", "code"),
     [({"scope": f"{PURPOSE} {READ_SCOPE}"}, "PERMISSION_DENIED"), ({"amr": ["sms"]}, MOBILE_403)],
 )
-def test_a_refusal_uses_it_up_too(
-    sandbox: Service, transport: Transport, claims: dict[str, object], code: str
-) -> None:
+def test_a_refusal_uses_it_up_too(sandbox: Service, transport: Transport, claims: dict[str, object], code: str) -> None:
     token = sandbox.external_token(**claims)
     assert transport.verify(token, phoneNumber="+990555000001").code == code
     assert transport.verify(token, phoneNumber="+990555000001").code == "UNAUTHENTICATED"
@@ -81,9 +79,7 @@ def test_a_refused_token_is_not_used_up_by_somebody_else_s_call(
 
 
 @pytest.mark.parametrize("contenders", [("grpc", "rest"), ("rest", "rest"), ("grpc", "grpc")])
-def test_two_processes_race_for_one_token(
-    sandbox: Service, oauth: OAuthClient, contenders: tuple[str, str]
-) -> None:
+def test_two_processes_race_for_one_token(sandbox: Service, oauth: OAuthClient, contenders: tuple[str, str]) -> None:
     mixed = contenders == ("grpc", "rest")
     tokens = [sandbox.external_token() for _ in range(RACE_JWTS if mixed else RACE_JWTS // 10)]
     tokens += [oauth.token() for _ in range(RACE_REFERENCES if mixed else RACE_REFERENCES // 10)]

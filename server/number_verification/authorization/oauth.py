@@ -28,10 +28,18 @@ class OAuthError(Exception):
         reason: why, for the operator.
         status: of the answer where it is not a redirect.
         retry_after: seconds, for 503.
+        challenge: `WWW-Authenticate`, for clients that tried to authenticate by `Authorization` (RFC 6749 §5.2).
     """
 
     def __init__(
-        self, error: str, description: str, reason: Reason, *, status: int = 400, retry_after: int | None = None
+        self,
+        error: str,
+        description: str,
+        reason: Reason,
+        *,
+        status: int = 400,
+        retry_after: int | None = None,
+        challenge: str = "",
     ) -> None:
         super().__init__(f"{error}: {reason.value}")
         self.error = error
@@ -39,6 +47,7 @@ class OAuthError(Exception):
         self.reason = reason
         self.status = status
         self.retry_after = retry_after
+        self.challenge = challenge
         self.redirect: HttpResponse | None = None
         """The answer where the error is told by redirect."""
 
@@ -101,6 +110,8 @@ def error_response(error: OAuthError) -> HttpResponse:
     headers = list(NO_STORE)
     if error.retry_after is not None:
         headers.append(("Retry-After", str(error.retry_after)))
+    if error.challenge:
+        headers.append(("WWW-Authenticate", error.challenge))
     return json_response({"error": error.error, "error_description": error.description}, error.status, headers)
 
 

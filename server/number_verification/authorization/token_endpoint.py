@@ -60,7 +60,13 @@ class TokenEndpoint:
 
     def _authenticated(self, request: HttpRequest, parameters: Mapping[str, str]) -> Application:
         if request.header("AUTHORIZATION") is not None:
-            raise OAuthError("invalid_client", "private_key_jwt is the only method", Reason.CALLER_UNKNOWN, status=401)
+            raise OAuthError(
+                "invalid_client",
+                "private_key_jwt is the only method",
+                Reason.CALLER_UNKNOWN,
+                status=401,
+                challenge='Basic realm="token"',
+            )
         try:
             return verify_client_assertion(
                 parameters.get("client_assertion", ""),

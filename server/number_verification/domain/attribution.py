@@ -89,22 +89,23 @@ def attribute(sightings: Sequence[Sighting], policy: AttributionPolicy, now: Mil
     if not sightings:
         return Reason.OFF_NET
     sightings = [_in_this_life(sighting) for sighting in sightings]
-    latest = _latest_claims(sightings)
+    # Who is alone supersedes nobody. That is nearly everybody.
+    latest = _latest_claims(sightings) if len(sightings) > 1 else ()
     live = [s for s in sightings if _is_live(s) and not _is_superseded(s, latest)]
     if not live:
         return Reason.SESSION_ENDED
     subscriber = live[0].session.subscriber
     for sighting in live[1:]:
         other = sighting.session.subscriber
-        if other is None or subscriber is None or other.value != subscriber.value:
+        if other is None or other != subscriber:
             return Reason.AMBIGUOUS
     for sighting in live:
         reason = _objection(sighting, policy, now)
         if reason is not None:
             return reason
-    if subscriber is None or not subscriber.value.phone_number:
+    if subscriber is None or not subscriber.phone_number:
         return Reason.NUMBER_UNKNOWN
-    return LiveSession(subscriber.value, tuple(s.session for s in live))
+    return LiveSession(subscriber, tuple(s.session for s in live))
 
 
 def _in_this_life(sighting: Sighting) -> Sighting:
@@ -113,7 +114,8 @@ def _in_this_life(sighting: Sighting) -> Sighting:
     if session.first_seen > epoch:
         return sighting
     session = session._replace(
-        subscriber=_since(epoch, session.subscriber),
+        imsi=_since(epoch, session.imsi),
+        phone_number=_since(epoch, session.phone_number),
         ipv4=_since(epoch, session.ipv4),
         ipv6=_since(epoch, session.ipv6),
         apn=_since(epoch, session.apn),
@@ -144,7 +146,7 @@ def _latest_claims(sightings: Sequence[Sighting]) -> list[tuple[Milliseconds, Su
     """
     latest: dict[Subscriber | None, Milliseconds] = {}
     for session, claim, *_ in sightings:
-        subscriber = session.subscriber.value if session.subscriber is not None else None
+        subscriber = session.subscriber
         latest[subscriber] = max(claim.first, latest.get(subscriber, claim.first))
     return heapq.nlargest(2, ((first, subscriber) for subscriber, first in latest.items()), key=itemgetter(0))
 
@@ -152,7 +154,7 @@ def _latest_claims(sightings: Sequence[Sighting]) -> list[tuple[Milliseconds, Su
 def _is_superseded(sighting: Sighting, latest: Sequence[tuple[Milliseconds, Subscriber | None]]) -> bool:
     """Whether another subscriber was given the address after the last word of this session."""
     session = sighting.session
-    subscriber = session.subscriber.value if session.subscriber is not None else None
+    subscriber = session.subscriber
     return any(first > session.last_seen and other != subscriber for first, other in latest)
 
 

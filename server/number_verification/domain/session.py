@@ -135,7 +135,8 @@ class SessionRecord(NamedTuple):
     """Greatest time of any event."""
     ended: Milliseconds
     """Greatest time of a STOP."""
-    subscriber: Latest[Subscriber] | None = None
+    imsi: Latest[str] | None = None
+    phone_number: Latest[str] | None = None
     ipv4: Latest[Ipv4Address] | None = None
     ipv6: Latest[tuple[Ipv6Prefix, ...]] | None = None
     apn: Latest[str] | None = None
@@ -150,6 +151,16 @@ class SessionRecord(NamedTuple):
     def began(self) -> Milliseconds:
         """When the session began: its START where one is known, else the first that was heard of it."""
         return self.started or self.first_seen
+
+    @property
+    def subscriber(self) -> Subscriber | None:
+        """Who holds the SIM, as far as was reported; None if nothing was."""
+        if self.imsi is None and self.phone_number is None:
+            return None
+        return Subscriber(
+            self.imsi.value if self.imsi is not None else "",
+            self.phone_number.value if self.phone_number is not None else "",
+        )
 
 
 class Claim(NamedTuple):
@@ -181,7 +192,8 @@ def joined(record: SessionRecord | None, event: SessionEvent) -> SessionRecord:
         first_seen=min(record.first_seen, time),
         last_seen=max(record.last_seen, time),
         ended=max(record.ended, time) if event.kind is EventKind.STOP else record.ended,
-        subscriber=_latest(record.subscriber, time, event.subscriber),
+        imsi=_latest(record.imsi, time, (event.subscriber and event.subscriber.imsi) or None),
+        phone_number=_latest(record.phone_number, time, (event.subscriber and event.subscriber.phone_number) or None),
         ipv4=_latest(record.ipv4, time, event.ipv4),
         ipv6=_latest(record.ipv6, time, event.ipv6),
         apn=_latest(record.apn, time, event.apn),

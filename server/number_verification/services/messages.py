@@ -110,7 +110,7 @@ def session_message(session: SessionRecord) -> pb.SubscriberSession:
     message = pb.SubscriberSession(key=pb.SessionKey(nas=session.key.nas, session_id=session.key.session_id))
     attributes = message.attributes
     if session.subscriber:
-        attributes.imsi, attributes.phone_number = session.subscriber.value
+        attributes.imsi, attributes.phone_number = session.subscriber
     if session.ipv4:
         message.ip_domain = session.ipv4.value.ip_domain
         attributes.ipv4_address = str(ipaddress.IPv4Address(session.ipv4.value.address))

@@ -20,7 +20,6 @@ from number_verification.domain.session import (
     SessionEvent,
     SessionKey,
     SessionRecord,
-    Subscriber,
     Tethering,
     extended,
     joined,
@@ -32,6 +31,16 @@ _VERSION: Final = 1
 
 _LAST_SEEN: Final = struct.Struct("<BHq")
 """Version, registers present, last event."""
+
+_IMSI: Final = 1
+_NUMBER: Final = 1024
+_NUMBER_ALONE: Final = 2048
+_SUBSCRIBER_PARTS: Final = {
+    (False, False): 0,
+    (True, False): _IMSI,
+    (False, True): _NUMBER,
+    (True, True): _IMSI | _NUMBER,
+}
 
 _NARROW: Final = 0
 _WIDE: Final = 256
@@ -47,6 +56,8 @@ _SESSION: Final = {_NARROW: struct.Struct("<BHq10IIB5HHI"), _WIDE: struct.Struct
 # with it; prefix length (0: IPv4); length of the realm.
 _CLAIM: Final = {_NARROW: struct.Struct("<?2IBH"), _WIDE: struct.Struct("<?2QBH")}
 _INDEX: Final = struct.Struct("<I")
+# At the very end, where the phone number was last reported at another time than the IMSI: when.
+_INSTANT: Final = struct.Struct("<q")
 # Version, whether an allocation is known; its time; the time of the release; its private address. The realm follows.
 _BLOCK: Final = struct.Struct("<B?2q4s")
 _BLOCK_KEY: Final = struct.Struct(">4s2H")
@@ -132,26 +143,30 @@ def block_key(block: PortBlock) -> bytes:
 
 def encode_session(stored: StoredSession) -> bytes:
     """Pack a session. Its key is kept only as far as the database's key cannot give it back."""
-    (key, started, first_seen, last_seen, ended, subscriber, ipv4, ipv6, apn, rat, tethering, network), claims = stored
+    record, claims = stored
+    (key, started, first_seen, last_seen, ended, known_imsi, known_number, ipv4, ipv6, apn, rat, tethering, network) = (
+        record
+    )
     width = _NARROW if last_seen - first_seen < 1 << 32 else _WIDE
     present = width
     started_ago = ended_ago = subscriber_ago = ipv4_ago = ipv6_ago = apn_ago = rat_ago = tethering_ago = network_ago = 0
     rat_type = flag = 0
-    long_id = imsi = phone_number = apn_name = network_name = b""
+    imsi = phone_number = apn_name = network_name = number_reported = b""
     held: tuple[Ipv6Prefix, ...] = ()
     session_id = text(key.session_id)
-    if len(session_id) > _LONGEST_NAME:
-        long_id = session_id
+    long_id = session_id if len(session_id) > _LONGEST_NAME else b""
     if started:
         present |= 128
         started_ago = last_seen - started
     if ended:
         present |= 512
         ended_ago = last_seen - ended
-    if subscriber is not None:
-        present |= 1
-        subscriber_ago = last_seen - subscriber[0]
-        imsi, phone_number = text(subscriber[1][0]), text(subscriber[1][1])
+    present |= _SUBSCRIBER_PARTS[known_imsi is not None, known_number is not None]
+    if known_imsi is not None:
+        imsi, subscriber_ago = text(known_imsi[1]), last_seen - known_imsi[0]
+    if known_number is not None:
+        phone_number, subscriber_ago, number_reported = _encoded_number(known_number, last_seen, known_imsi)
+        present |= _NUMBER_ALONE * bool(number_reported)
     if ipv4 is not None:
         present |= 2
         ipv4_ago = last_seen - ipv4[0]
@@ -184,7 +199,17 @@ def encode_session(stored: StoredSession) -> bytes:
     if held:
         positions = {address: position for position, address in enumerate(claims)}
         parts += (_INDEX.pack(positions[prefix]) for prefix in held)
+    parts.append(number_reported)
     return b"".join(parts)
+
+
+def _encoded_number(
+    number: Latest[str], last_seen: Milliseconds, imsi: Latest[str] | None
+) -> tuple[bytes, Milliseconds, bytes]:
+    """The number, the time of the IMSI or else its own, and its own time where that is another one."""
+    if imsi is None or imsi.time == number.time:
+        return text(number.value), last_seen - number.time, b""
+    return text(number.value), last_seen - imsi.time, _INSTANT.pack(number.time)
 
 
 def _encoded_claims(
@@ -232,11 +257,14 @@ def _decoded_session(nas: str, raw_id: bytes, raw: bytes) -> StoredSession:
     claims_at = network_at + network_length
     session_id = raw[id_at:imsi_at] if id_length else raw_id
     claims, ipv4, held_at = _decoded_claims(raw, claims_at, claimed, _CLAIM[present & _WIDE], last_seen)
-    subscriber = apn = rat = tethering = network = ipv6 = None
-    if present & 1:
-        subscriber = Latest(
-            last_seen - subscriber_ago, Subscriber(_str(raw[imsi_at:phone_at]), _str(raw[phone_at:apn_at]))
-        )
+    imsi = phone_number = apn = rat = tethering = network = ipv6 = None
+    if present & _IMSI:
+        imsi = Latest(last_seen - subscriber_ago, _str(raw[imsi_at:phone_at]))
+    if present & _NUMBER:
+        reported = last_seen - subscriber_ago
+        if present & _NUMBER_ALONE:
+            (reported,) = _INSTANT.unpack_from(raw, held_at + held * _INDEX.size)
+        phone_number = Latest(reported, _str(raw[phone_at:apn_at]))
     if present & 4:
         ipv6 = Latest(last_seen - ipv6_ago, _held_prefixes(claims, raw[held_at : held_at + held * _INDEX.size]))
     if present & 8:
@@ -253,7 +281,8 @@ def _decoded_session(nas: str, raw_id: bytes, raw: bytes) -> StoredSession:
         last_seen - first_ago,
         last_seen,
         last_seen - ended_ago if present & 512 else 0,
-        subscriber,
+        imsi,
+        phone_number,
         Latest(last_seen - ipv4_ago, ipv4) if ipv4 is not None else None,
         ipv6,
         apn,

@@ -37,7 +37,7 @@ sys.exit(f"not there: {missing}" if missing else 0)
 
 
 def test_it_works_without_the_server() -> None:
-    ran = subprocess.run(  # noqa: S603 - our own text
+    ran = subprocess.run(
         [sys.executable, "-I", "-c", WITHOUT_SERVER], capture_output=True, text=True, timeout=30, check=False
     )
     assert ran.returncode == 0, ran.stderr

@@ -15,6 +15,7 @@ from number_verification.domain.session import (
     SessionEvent,
     SessionKey,
     SessionRecord,
+    Subscriber,
     extended,
     joined,
     joined_block,
@@ -44,7 +45,15 @@ def test_a_repeated_event_changes_nothing(events: list[SessionEvent], data: st.D
 def test_no_instant_lies_outside_of_first_and_last_event(events: list[SessionEvent]) -> None:
     record = all_joined(events)
     assert record is not None
-    registers = (record.subscriber, record.ipv4, record.ipv6, record.apn, record.rat_type, record.tethering)
+    registers = (
+        record.imsi,
+        record.phone_number,
+        record.ipv4,
+        record.ipv6,
+        record.apn,
+        record.rat_type,
+        record.tethering,
+    )
     instants = [register.time for register in registers if register is not None]
     instants += [instant for instant in (record.started, record.ended) if instant]
     assert all(record.first_seen <= instant <= record.last_seen for instant in instants)
@@ -54,7 +63,7 @@ def test_registers_keep_the_latest_and_instants_the_greatest() -> None:
     record = all_joined([update("a", 5, BOB), start("a", 0), stop("a", 3, None, ipv4=OTHER_ADDRESS)])
     assert record is not None
     assert (record.started, record.first_seen, record.last_seen, record.ended) == (T, T, T + 5, T + 3)
-    assert (record.subscriber, record.ipv4) == ((T + 5, BOB), (T + 5, ADDRESS))
+    assert (record.subscriber, record.ipv4) == (BOB, (T + 5, ADDRESS))
     assert record.began == T
 
 
@@ -68,7 +77,7 @@ def test_of_two_values_at_one_instant_the_greater_counts() -> None:
     for order in ([update("a", 0, ALICE), update("a", 0, BOB)], [update("a", 0, BOB), update("a", 0, ALICE)]):
         record = all_joined(order)
         assert record is not None
-        assert record.subscriber == (T, max(ALICE, BOB))
+        assert record.subscriber == max(ALICE, BOB)
 
 
 def test_a_claim_grows_both_ways() -> None:
@@ -107,3 +116,13 @@ def test_nothing_personal_shows_in_what_may_be_logged() -> None:
     for value in (event, joined(None, event), ALICE, [event], {"event": event}):
         assert ALICE.phone_number not in repr(value)
         assert ALICE.imsi not in repr(value)
+
+
+def test_a_report_of_the_number_alone_keeps_the_imsi() -> None:
+    record = joined(joined(None, start("a", 0)), update("a", 5, Subscriber("", BOB.phone_number)))
+    assert record.subscriber == Subscriber(ALICE.imsi, BOB.phone_number)
+
+
+def test_a_report_of_the_imsi_alone_keeps_the_number() -> None:
+    record = joined(joined(None, start("a", 0)), update("a", 5, Subscriber(BOB.imsi, "")))
+    assert record.subscriber == Subscriber(BOB.imsi, ALICE.phone_number)
