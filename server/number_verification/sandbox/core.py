@@ -14,7 +14,7 @@ import grpc
 
 from number_verification.config import ListenAddress
 from number_verification.gen.subscribersession.v1 import subscriber_session_pb2 as pb
-from number_verification.sandbox.devices import DEVICES, Device
+from number_verification.sandbox.devices import CORE_ADDRESS, DEVICES, Device
 
 RADIUS_CLIENT = "loopback"
 """The name of the RADIUS client that stands for all gateways on loopback."""
@@ -77,7 +77,7 @@ class MobileCore:
 
     def _account(self, status_type: int, devices: Iterable[Device]) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gateway:
-            gateway.bind(("127.0.0.1", 0))
+            gateway.bind((CORE_ADDRESS, 0))
             gateway.settimeout(_ANSWER_SECONDS)
             for device in devices:
                 self._report(gateway, accounting(device, self._session_id(device), status_type))

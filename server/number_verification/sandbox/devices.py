@@ -10,8 +10,11 @@ CORPORATE_APN = "corporate.example"
 
 E_UTRAN, NR, WLAN = 6, 51, 3
 
-CORE, CGNAT_CORE = "pgw-1", "pgw-2"
+CORE, CGNAT_CORE = "simulated-gateway", "simulated-gateway-cgnat"
 """The gateways. The second one's devices have private addresses behind CGNAT."""
+
+CORE_ADDRESS = "127.9.9.1"
+"""From where they report: their own address, so that a restart of somebody else's gateway is not theirs."""
 
 TRUSTED_PROXY = "127.9.9.9"
 
