@@ -28,8 +28,8 @@ install: $(STAMP) ## set everything up in .venv
 run: $(STAMP) ## start the sandbox, walk the user story, keep serving until Ctrl-C
 	$(VENV)/bin/number-verification story --keep-serving --data-dir .sandbox
 
-demo: $(STAMP) ## the same story without staying; fails unless every step comes out as it should
-	$(VENV)/bin/number-verification story
+demo: $(STAMP) ## the same story on free ports, without staying; fails unless every step comes out as it should
+	$(VENV)/bin/number-verification story $(foreach listener,http grpc radius admin,--$(listener) 127.0.0.1:0)
 
 test: $(STAMP) ## all tests, on real engines
 	$(PY) -m pytest -m "not interop"

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,7 +61,6 @@ def tell(data_dir: Path, addresses: sandbox.Addresses, *, keep_serving: bool) ->
     came_out_right: list[bool] = []
     log_path = data_dir / LOG
     data_dir.mkdir(parents=True, exist_ok=True)
-    _send_log_to(log_path)
 
     def ready(description: dict[str, Any], core: MobileCore, stop: Callable[[], None]) -> None:
         try:
@@ -71,7 +71,8 @@ def tell(data_dir: Path, addresses: sandbox.Addresses, *, keep_serving: bool) ->
             if not keep_serving:
                 stop()
 
-    sandbox.run(data_dir, addresses, ready)
+    with _log_sent_to(log_path):
+        sandbox.run(data_dir, addresses, ready)
     told_well = came_out_right == [True]
     if not told_well:
         console.print(f"The end of the operator's log:\n{log_path.read_text()[-4000:]}", markup=False, highlight=False)
@@ -202,10 +203,17 @@ def _yes_or_no(verified: bool) -> str:
     return "yes" if verified else "no"
 
 
-def _send_log_to(path: Path) -> None:
-    # The log of this process and of those it starts; between the lines of a story nobody could read either.
+@contextmanager
+def _log_sent_to(path: Path) -> Iterator[None]:
+    """Send the log of this process and of those it starts to a file: mixed with the story, nobody could read either."""
+    terminal = os.dup(sys.stderr.fileno())
     with path.open("ab") as log:
         os.dup2(log.fileno(), sys.stderr.fileno())
+    try:
+        yield
+    finally:
+        os.dup2(terminal, sys.stderr.fileno())
+        os.close(terminal)
 
 
 def _print_invitation(console: Console, description: dict[str, Any], data_dir: Path) -> None:
