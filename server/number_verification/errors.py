@@ -136,6 +136,11 @@ def as_refusal(exception: BaseException) -> Refusal:
             return Refusal(Kind.INTERNAL, Reason.FAULT)
 
 
+def operator_text(exception: BaseException) -> str:
+    """What the log may say of an exception: the texts of stores' faults name no content, any other might."""
+    return str(exception) if isinstance(exception, StoreUnavailable) else ""
+
+
 def message(refusal: Refusal) -> str:
     """What people at the caller's side read."""
     text = TABLE[refusal.kind].message

@@ -2,9 +2,9 @@
 
 import base64
 import hashlib
-import json
 import re
 import secrets
+import socket
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,7 +18,8 @@ from bench.context import Context
 from bench.loads import loop
 from bench.loads.http1 import Http1, request
 from bench.measure import Sample, Spread, busy, in_turn, microseconds, rate, ratio, spread
-from bench.processes import LOOPBACK, Service, bare, service
+from bench.population import address, phone_number
+from bench.processes import LOOPBACK, Server, Service, bare, service
 from bench.report import Report, Row, at_most, of, thousands
 from bench.rest_verify import CONNECTIONS, PROOF, verification
 from number_verification.authorization.client_assertion import ASSERTION_TYPE
@@ -27,10 +28,13 @@ from number_verification_client.assertion import client_assertion
 
 _CAPTION = (
     f"Every flow is one code, one token, one verification, over {CONNECTIONS} kept connections: first all "
-    "authorizations from the device's address, then all redemptions, then all verifications by REST, so that each step "
-    "can be told. Client assertions (ES256) are signed beforehand. The baseline takes the same requests and answers at "
-    "once: what HTTP alone costs. "
+    "authorizations from the devices' addresses, then all redemptions, then all verifications by REST, so that each "
+    "step can be told. Client assertions (ES256) are signed beforehand. The baseline takes the same requests and "
+    "answers at once: what HTTP alone costs. "
 )
+_WARM_UP = 2 * CONNECTIONS
+_DEVICES = [socket.inet_ntoa(address(serial)) for serial in range(CONNECTIONS)]
+_BACKEND = [LOOPBACK] * CONNECTIONS
 _VERIFIER = secrets.token_urlsafe(48)
 _CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(_VERIFIER.encode()).digest()).rstrip(b"=").decode()
 _code = re.compile(rb"[?&]code=([A-Za-z0-9_-]+)").search
@@ -47,18 +51,20 @@ class _Steps(NamedTuple):
 
     @property
     def whole(self) -> Sample:
-        return Sample(self.verify.requests, sum(s.seconds for s in self), sum(s.cpu for s in self))
+        """As if every step had been taken as often as the last one: the others warm those up that follow."""
+        flows = self.verify.requests
+        each = [(step.seconds / step.requests, step.cpu / step.requests) for step in self]
+        return Sample(flows, sum(seconds for seconds, _ in each) * flows, sum(cpu for _, cpu in each) * flows)
 
 
 class _Flows:
     """Flows for one set of scopes."""
 
-    def __init__(self, context: Context, served: Service, echo: tuple[int, Sequence[int]], scopes: str) -> None:
+    def __init__(self, context: Context, served: Service, echo: Server, scopes: str) -> None:
         self._context = context
         self._served = served
         self._echo = echo
         self._number = context.requests // 4
-        self._warm_up = self._number // 10
         client = served.description["clients"][0]
         self._client_id, self._key = client["client_id"], client["private_jwk"]
         self._redirect_uri = client["redirect_uri"]
@@ -75,35 +81,36 @@ class _Flows:
             }
         )
         self._authorization = request("GET", f"{AUTHORIZE_PATH}?{query}", {})
-        self._body = json.dumps({"phoneNumber": served.phone_number}).encode()
         self.steps: list[_Steps] = []
 
     def measure(self) -> Sample:
-        """As many flows as belong to one measurement."""
-        warmed = self._number + self._warm_up
-        authorized = self._send([self._authorization] * (2 * warmed), warmed, b"302 ", self._served.device_address)
-        codes = [found[1].decode() for answer in authorized.answers if (found := _code(answer))]
-        redeemed = self._send([self._redemption(code) for code in codes], 0, b"200 ")
-        tokens = [found[1].decode() for answer in redeemed.answers if (found := _token(answer))]
-        verified = self._send([verification(token, self._body) for token in tokens], 0, PROOF)
+        """As many flows as belong to one measurement. Each step leaves its warm-up behind."""
+        authorizations = [self._authorization] * (self._number + 3 * _WARM_UP)
+        authorized = self._send(authorizations, b"302 ", _DEVICES)
+        redemptions = [self._redemption(_found(_code, answer)) for answer in authorized.answers]
+        redeemed = self._send(redemptions, b"200 ", _BACKEND)
+        # Which device a token is about follows from its place: every connection is another device.
+        verifications = [
+            verification(_found(_token, answer), phone_number(index % CONNECTIONS))
+            for index, answer in enumerate(redeemed.answers)
+        ]
+        verified = self._send(verifications, PROOF, _BACKEND)
         self.steps.append(_Steps(authorized.sample, redeemed.sample, verified.sample))
         return self.steps[-1].whole
 
     def measure_echo(self) -> Sample:
         """The same requests, answered by nobody who thinks about them."""
         token = secrets.token_urlsafe(32)
-        redemption = self._redemption(token)
         samples = []
-        port, processes = self._echo
-        for message in (self._authorization, redemption, verification(token, self._body)):
-            messages = [message] * (self._number + self._warm_up)
-            load = loop.Load(partial(Http1, (LOOPBACK, port)), CONNECTIONS, 1, messages, self._warm_up, processes)
+        for each in (self._authorization, self._redemption(token), verification(token, phone_number(0))):
+            connect = [partial(Http1, (LOOPBACK, self._echo.port))] * CONNECTIONS
+            load = loop.Load(connect, 1, [each] * (self._number + _WARM_UP), _WARM_UP, self._echo.processes)
             samples.append(self._context.generate(loop.run, load).sample)
         return _Steps(*samples).whole
 
-    def _send(self, requests: Sequence[bytes], warm_up: int, proof: bytes, source: str = LOOPBACK) -> loop.Measured:
-        connect = partial(Http1, self._served.http, source)
-        load = loop.Load(connect, CONNECTIONS, 1, requests, warm_up, self._served.processes, proof)
+    def _send(self, requests: Sequence[bytes], proof: bytes, sources: Sequence[str]) -> loop.Measured:
+        connect = [partial(Http1, self._served.http, source) for source in sources]
+        load = loop.Load(connect, 1, requests, _WARM_UP, self._served.processes, proof)
         return self._context.generate(loop.run, load)
 
     def _redemption(self, code: str) -> bytes:
@@ -123,10 +130,12 @@ class _Flows:
 
 def measure(context: Context) -> list[Report]:
     """Flows with and without an ID token, beside bare answers to the same requests."""
-    with service(context.directory / "flow", context.cores) as served, bare("wsgi_echo", context.cores) as echo:
-        bare_server = (echo.port, echo.processes)
-        flows = _Flows(context, served, bare_server, _SCOPES)
-        with_id_token = _Flows(context, served, bare_server, f"openid {_SCOPES}")
+    with (
+        service(context.directory / "flow", context.cores, context.sessions[0]) as served,
+        bare("wsgi_echo", context.cores) as echo,
+    ):
+        flows = _Flows(context, served, echo, _SCOPES)
+        with_id_token = _Flows(context, served, echo, f"openid {_SCOPES}")
         samples = in_turn(
             context.rounds,
             {"flow": flows.measure, "openid": with_id_token.measure, "echo": flows.measure_echo},
@@ -155,6 +164,13 @@ def measure(context: Context) -> list[Report]:
     rows.append(Row("to check ES256, in process", of(verifying)))
     rows.append(Row("to sign ES256, in process", of(signing)))
     return [Report("(c) The whole flow", "CPU µs a flow", rows, _CAPTION + busy(samples))]
+
+
+def _found(search: Callable[[bytes], re.Match[bytes] | None], answer: bytes) -> str:
+    found = search(answer)
+    if found is None:
+        raise ConnectionError("an answer did not bring what comes next")
+    return found[1].decode()
 
 
 def _signatures() -> tuple[Spread, Spread]:

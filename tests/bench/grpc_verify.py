@@ -16,20 +16,24 @@ _CAPTION = (
 )
 
 
+def message(phone_number: str) -> bytes:
+    """The request as bytes."""
+    return pb.VerifyPhoneNumberRequest(phone_number=phone_number).SerializeToString()
+
+
 def measure(context: Context) -> list[Report]:
     """The service beside a bare grpcio server."""
     with (
-        service(context.directory / "grpc", context.cores) as served,
+        service(context.directory / "grpc", context.cores, context.sessions[0]) as served,
         bare("grpc_echo", context.cores) as echo,
     ):
-        message = pb.VerifyPhoneNumberRequest(phone_number=served.phone_number).SerializeToString()
         proof = pb.VerifyPhoneNumberResponse(device_phone_number_verified=True).SerializeToString()
         warm_up = context.requests // 10
 
         def run(port: int, processes: Sequence[int]) -> Sample:
-            tokens = served.tokens(context.requests + warm_up)
-            path = f"/{SERVICE}/{METHOD}"
-            load = calls.Calls(f"{LOOPBACK}:{port}", path, message, tokens, warm_up, processes, proof)
+            permits = served.permits(context.requests + warm_up, context.sessions[0])
+            each = [(permit.token, message(permit.phone_number)) for permit in permits]
+            load = calls.Calls(f"{LOOPBACK}:{port}", f"/{SERVICE}/{METHOD}", each, warm_up, processes, proof)
             return context.generate(calls.run, load)
 
         samples = in_turn(

@@ -18,7 +18,8 @@ from number_verification.sandbox.devices import APN
 from number_verification.sessions.lmdb import LmdbSessionStore
 
 _GATEWAYS = 16
-_BATCH = 5_000
+_BATCH = 1_000
+"""As many events as the RADIUS listener records at once."""
 _SCATTER = 0x9E3779B1
 """Odd, so that multiplying by it permutes the numbers below any power of two."""
 _HOME_NETWORK = "99999"
@@ -26,8 +27,13 @@ _E_UTRAN = 6
 
 
 def address(serial: int) -> bytes:
-    """The IPv4 address of a subscriber, in 10.0.0.0/8."""
-    return (10 << 24 | (serial * _SCATTER) % (1 << 24)).to_bytes(4, "big")
+    """The IPv4 address of a subscriber: in 127.64.0.0/10, so that a client of ours can be their device."""
+    return (127 << 24 | 64 << 16 | (serial * _SCATTER) % (1 << 22)).to_bytes(4, "big")
+
+
+def phone_number(serial: int) -> str:
+    """Their phone number."""
+    return f"+{_msisdn(serial)}"
 
 
 def fill(path: Path, map_size: int, sessions: int, *, dual_stack: bool = False) -> None:
@@ -39,6 +45,7 @@ def fill(path: Path, map_size: int, sessions: int, *, dual_stack: bool = False) 
         sessions: how many.
         dual_stack: whether each has an IPv6 prefix too.
     """
+    path.parent.mkdir(exist_ok=True)
     store = LmdbSessionStore(path, map_size)
     try:
         for start in range(0, sessions, _BATCH):
@@ -55,7 +62,7 @@ def _started(serial: int, time: int, dual_stack: bool) -> SessionEvent:
         EventKind.START,
         SessionKey(f"{RADIUS_CLIENT}/{_gateway(serial)}", _session_id(serial)),
         time,
-        Subscriber(_imsi(serial), f"+{_msisdn(serial)}"),
+        Subscriber(_imsi(serial), phone_number(serial)),
         Ipv4Address("", address(serial)),
         (prefix,) if dual_stack else None,
         APN,

@@ -11,14 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from bench import population
 from bench.bare import envoy
 from bench.measure import Cores, process_tree, running_on
 from number_verification.authorization import reference_tokens
 from number_verification.domain import clock
+from number_verification.domain.attribution import AttributionPolicy
 from number_verification.domain.clock import SECOND
 from number_verification.domain.grant import AccessGrant, AuthenticationMethod, SessionAnchor
+from number_verification.domain.location import still_there
+from number_verification.domain.refusal import Reason
 from number_verification.domain.session import Ipv4Address
 from number_verification.onetime.lmdb import LmdbOneTimeStore
+from number_verification.sandbox.devices import APN
 from number_verification.sandbox.run import CLIENT_ID, DESCRIPTION, SCOPES
 from number_verification.sessions.lmdb import LmdbSessionStore
 
@@ -26,6 +31,10 @@ LOOPBACK = "127.0.0.1"
 SESSION_BYTES, ONE_TIME_BYTES = 1024 << 20, 64 << 20
 """The map sizes of the sandbox's stores: every process must open them with the same."""
 
+STRIDE = 7_654_321
+"""A prime: stepping by it visits every subscriber, in no order of theirs."""
+
+_POLICY = AttributionPolicy(apns=frozenset({APN}))
 _PATIENCE_SECONDS = 60
 _SCRIPT = Path(sys.executable).parent / "number-verification"
 
@@ -38,6 +47,13 @@ class Server(NamedTuple):
     """All that it runs in."""
 
 
+class Permit(NamedTuple):
+    """What one call needs."""
+
+    token: str
+    phone_number: str
+
+
 class Service:
     """The sandbox, and tokens for it that no call was measured to obtain."""
 
@@ -48,20 +64,24 @@ class Service:
             (LOOPBACK, int(text.rpartition(":")[2]))
             for text in (self.description["api_root"], self.description["grpc"], self.description["radius"]["address"])
         )
-        device = next(device for device in self.description["devices"] if device["name"] == "phone-1")
-        self.device_address, self.phone_number = device["address"], device["phone_number"]
-        sessions = LmdbSessionStore(data_dir / "sessions", SESSION_BYTES)
-        address = Ipv4Address("", socket.inet_aton(self.device_address))
-        session = sessions.sightings(address)[0].session
-        sessions.close()
-        if session.subscriber is None:
-            raise RuntimeError("the session of phone-1 has no subscriber")
-        self._anchor = SessionAnchor(session.key, session.began, session.subscriber.value, address)
+        self._sessions = LmdbSessionStore(data_dir / "sessions", SESSION_BYTES)
         self._one_time = LmdbOneTimeStore(data_dir / "one-time", ONE_TIME_BYTES, clock.now)
 
-    def tokens(self, number: int) -> list[str]:
-        """Fresh access tokens for calls about phone-1, put straight into the store that the service takes them from."""
-        now = clock.now()
+    def permits(self, number: int, sessions: int) -> list[Permit]:
+        """Fresh access tokens for subscribers in turn, put straight into the store that the service takes them from.
+
+        Args:
+            number: how many.
+            sessions: how many sessions of the population the service knows.
+        """
+        return [self._permit(index * STRIDE % sessions) for index in range(number)]
+
+    def _permit(self, serial: int) -> Permit:
+        address, now = Ipv4Address("", population.address(serial)), clock.now()
+        found = still_there(address, self._sessions, _POLICY, now)
+        if isinstance(found, Reason):
+            raise LookupError(f"subscriber {serial} has no session: {found}")  # noqa: TRY004 - it is no fault of typing
+        session = found.sessions[0]
         grant = AccessGrant(
             client_id=CLIENT_ID,
             scopes=frozenset(SCOPES),
@@ -70,19 +90,20 @@ class Service:
             authenticated_at=now,
             issued_at=now,
             expires_at=now + 300 * SECOND,
-            anchor=self._anchor,
+            anchor=SessionAnchor(session.key, session.began, found.subscriber, address),
         )
-        return [reference_tokens.issue(grant, self._one_time) for _ in range(number)]
+        return Permit(reference_tokens.issue(grant, self._one_time), population.phone_number(serial))
 
     def close(self) -> None:
-        """Release the store."""
+        """Release the stores."""
+        self._sessions.close()
         self._one_time.close()
 
 
 @contextmanager
-def service(data_dir: Path, cores: Cores) -> Iterator[Service]:
-    """The sandbox on the server's core. Its log goes to a file of the data directory."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+def service(data_dir: Path, cores: Cores, sessions: int) -> Iterator[Service]:
+    """The sandbox on the server's core, with so many sessions. Its log goes to a file of the data directory."""
+    population.fill(data_dir / "sessions", SESSION_BYTES, sessions)
     command = [str(_SCRIPT), "sandbox", "--data-dir", str(data_dir)]
     for listener in ("http", "grpc", "radius", "admin"):
         command += [f"--{listener}", f"{LOOPBACK}:0"]

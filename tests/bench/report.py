@@ -68,28 +68,24 @@ def console() -> Console:
 
 
 def show(report: Report, out: Console) -> None:
-    """Print a table."""
+    """Print a table, without the columns in which nothing stands."""
+    cells = [_cells(row) for row in report.rows]
     table = Table(title=report.title, title_justify="left", caption=report.caption, caption_justify="left")
-    table.add_column("")
-    table.add_column(report.unit, justify="right", no_wrap=True)
-    table.add_column("a second", justify="right")
-    table.add_column("baseline of the same run")
-    table.add_column("takes", justify="right", no_wrap=True)
-    table.add_column("ratio", justify="right", no_wrap=True)
-    table.add_column("target", no_wrap=True)
-    table.add_column("reach")
-    for row in report.rows:
-        reach = row.reach
-        mark = Text() if reach is None else Text("yes", "green") if reach.reached else Text("NO", "bold red")
-        table.add_row(
-            row.what,
-            row.value,
-            row.rate,
-            row.baseline,
-            row.baseline_value,
-            row.ratio,
-            reach.target if reach else "",
-            mark,
-        )
+    headings = ("", report.unit, "a second", "baseline of the same run", "takes", "ratio", "target", "reach")
+    used = [index for index in range(len(headings)) if any(row[index] for row in cells)]
+    for index in used:
+        numbers = index in _NUMBERS
+        table.add_column(headings[index], justify="right" if numbers else "left", no_wrap=numbers)
+    for row in cells:
+        table.add_row(*(row[index] for index in used))
     out.print(table)
     out.print()
+
+
+_NUMBERS = frozenset({1, 2, 4, 5})
+
+
+def _cells(row: Row) -> list[str | Text]:
+    reach = row.reach
+    mark = Text() if reach is None else Text("yes", "green") if reach.reached else Text("NO", "bold red")
+    return [*row[:-1], reach.target if reach else "", mark]

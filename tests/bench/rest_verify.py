@@ -26,17 +26,17 @@ _CAPTION = (
 def measure(context: Context) -> list[Report]:
     """The service beside a bare WSGI application, and beside a transcoding proxy in front of its gRPC."""
     with (
-        service(context.directory / "rest", context.cores) as served,
+        service(context.directory / "rest", context.cores, context.sessions[0]) as served,
         bare("wsgi_echo", context.cores) as echo,
         transcoder(context.directory, context.cores, served.grpc[1]) as envoy,
     ):
-        body = json.dumps({"phoneNumber": served.phone_number}).encode()
         warm_up = context.requests // 10
 
         def run(port: int, processes: Sequence[int]) -> Sample:
-            requests = [verification(token, body) for token in served.tokens(context.requests + warm_up)]
-            connect = partial(Http1, (LOOPBACK, port))
-            load = loop.Load(connect, CONNECTIONS, 1, requests, warm_up, processes, PROOF)
+            permits = served.permits(context.requests + warm_up, context.sessions[0])
+            connect = [partial(Http1, (LOOPBACK, port))] * CONNECTIONS
+            requests = [verification(permit.token, permit.phone_number) for permit in permits]
+            load = loop.Load(connect, 1, requests, warm_up, processes, PROOF)
             return context.generate(loop.run, load).sample
 
         samples = in_turn(
@@ -72,6 +72,7 @@ def measure(context: Context) -> list[Report]:
     return [Report("(b) REST", "CPU µs a request", rows, _CAPTION + busy(samples))]
 
 
-def verification(token: str, body: bytes) -> bytes:
+def verification(token: str, phone_number: str) -> bytes:
     """The request as bytes."""
+    body = json.dumps({"phoneNumber": phone_number}).encode()
     return request("POST", TARGET, {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}, body)

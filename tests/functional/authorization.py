@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from functional.service import PURPOSE, READ_SCOPE, VERIFY_SCOPE, HttpAnswer, Service, request
 from joserfc import jwt
 from joserfc.jwk import ECKey
+
+from functional.service import PURPOSE, READ_SCOPE, VERIFY_SCOPE, HttpAnswer, Service, request
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 SCOPE = f"openid {PURPOSE} {VERIFY_SCOPE} {READ_SCOPE}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from functional.authorization import OAuthClient
 from functional.sandbox import running_sandbox
 from functional.service import Service

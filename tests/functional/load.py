@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from typing import Any
 
-import grpc
 from functional.authorization import OAuthClient
 from functional.service import Service
 from functional.transports import Grpc, Rest
@@ -29,6 +28,8 @@ class Load:
         """When each call ended, by which transport, with which code."""
         self.used_tokens: list[str] = []
         """Tokens that were answered with OK."""
+        self.cancelled_tokens: list[str] = []
+        """Tokens of calls that the server cancelled."""
         self.used_codes: list[tuple[str, str]] = []
         """Codes that gave a token, and the assertions beside them."""
         self.faults: list[BaseException] = []
@@ -52,6 +53,8 @@ class Load:
                     self.codes.append((time.monotonic(), name, code))
                     if code == "OK":
                         self.used_tokens.append(token)
+                    elif code == "CANCELLED":
+                        self.cancelled_tokens.append(token)
         except BaseException as fault:
             self.faults.append(fault)
             raise
@@ -77,7 +80,9 @@ def load(service: Service, threads: int = 2) -> Iterator[Load]:
     """Load from as many threads for each transport. All must have gone on without a fault."""
     running = Load(service)
     workers = [
-        threading.Thread(target=running.run, args=(name,), daemon=True) for name in ("grpc", "rest") for _ in range(threads)
+        threading.Thread(target=running.run, args=(name,), daemon=True)
+        for name in ("grpc", "rest")
+        for _ in range(threads)
     ]
     for worker in workers:
         worker.start()
@@ -97,13 +102,3 @@ def wait_until(condition: Any, seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.005)
-
-
-def grpc_is_gone(address: str) -> bool:
-    """Whether nobody listens there any more."""
-    with grpc.insecure_channel(address) as channel:
-        try:
-            grpc.channel_ready_future(channel).result(timeout=0.2)
-        except grpc.FutureTimeoutError:
-            return True
-    return False

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import ECKey
+
 from number_verification.sandbox.partner import Partner
 
 SCRIPT = Path(sys.executable).parent / "number-verification"
@@ -145,6 +146,14 @@ def descendants(pid: int) -> list[int]:
     except OSError:
         return []
     return [found for child in map(int, children) for found in (*descendants(child), child)]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process lives; one that nobody has buried yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def request(

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from functional.service import PURPOSE, READ_SCOPE, SCRIPT, VERIFY_SCOPE, Service
 from joserfc.jwk import ECKey
+
+from functional.service import PURPOSE, READ_SCOPE, SCRIPT, VERIFY_SCOPE, Service
 
 SECRET = "a secret for gateways on loopback only"
 SERVICE_TOKEN = "a-service-token-of-the-tests"

@@ -5,9 +5,11 @@ import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+
 from functional.authorization import CHALLENGE, PHONE_1, OAuthClient, callback
 from functional.service import PURPOSE, READ_SCOPE, VERIFY_SCOPE, Service, request
 from functional.serving import OTHER_PURPOSE, REDIRECT_URI, Setup, running_service
@@ -133,7 +135,7 @@ def test_an_unknown_client_and_a_wrong_uri_look_alike(oauth: OAuthClient) -> Non
         ({"nonce": "\xe9"}, "invalid_request"),
     ],
 )
-def test_what_is_refused_by_redirect(oauth: OAuthClient, changes: dict[str, str | None], error: str) -> None:
+def test_what_is_refused_by_redirect(oauth: OAuthClient, changes: dict[str, Any], error: str) -> None:
     answer = oauth.callback(**changes)
     assert (answer["error"], answer["state"], answer["iss"]) == (error, "the-state", oauth.issuer)
     assert "code" not in answer
@@ -164,7 +166,7 @@ def test_a_state_that_may_not_be(oauth: OAuthClient, state: str) -> None:
         {"scope": f" {PURPOSE}  {VERIFY_SCOPE} {VERIFY_SCOPE} "},
     ],
 )
-def test_what_is_ignored_or_good(oauth: OAuthClient, extra: dict[str, str | None]) -> None:
+def test_what_is_ignored_or_good(oauth: OAuthClient, extra: dict[str, Any]) -> None:
     assert "code" in oauth.callback(**extra)
 
 

@@ -5,11 +5,12 @@ import os
 import socket
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from urllib.parse import urlsplit
 
 import grpc
 import pytest
+
 from functional.service import Service, descendants
 from functional.transports import BASE, SERVICE, Grpc, Rest, Transport, bearer
 from number_verification.gen.numberverification.v2 import number_verification_pb2 as pb
@@ -158,10 +159,9 @@ def raw_answer(rest: Rest, method: str, path: str, headers: list[tuple[str, str]
     address = urlsplit(rest.root)
     lines = "".join(f"{name}: {value}\r\n" for name, value in [*headers, ("host", "x"), ("connection", "close")])
     with closing(socket.create_connection((address.hostname, address.port), timeout=10)) as connection:
-        try:
+        # It may answer before it has heard everything.
+        with suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(f"{method} {BASE}{path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + rest_of_it)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it answered before it had heard everything
         try:
             return b"".join(iter(lambda: connection.recv(65536), b""))
         except ConnectionResetError:
@@ -231,7 +231,7 @@ def test_one_huge_header(rest: Rest) -> None:
 
 
 def test_a_metadata_flood(sandbox: Service, grpc_api: Grpc) -> None:
-    call = grpc_api.channel.unary_unary(f"{SERVICE}/GetDevicePhoneNumber")
+    call = grpc_api.channel.unary_unary(f"{SERVICE}/GetDevicePhoneNumber", None, None)
     for metadata in (
         tuple((f"x-{n}", "v" * 20) for n in range(1_000)),
         tuple((f"x-{n}", "v" * 200) for n in range(2_000)),
@@ -265,7 +265,7 @@ def test_bytes_that_are_no_message(sandbox: Service, grpc_api: Grpc, message: by
 
 def test_a_message_far_too_large(sandbox: Service, grpc_api: Grpc) -> None:
     message = pb.VerifyPhoneNumberRequest(phone_number="9" * 10_000_000).SerializeToString()
-    call = grpc_api.channel.unary_unary(f"{SERVICE}/VerifyPhoneNumber")
+    call = grpc_api.channel.unary_unary(f"{SERVICE}/VerifyPhoneNumber", None, None)
     with pytest.raises(grpc.RpcError) as refused:
         call(message, metadata=tuple(bearer(sandbox.external_token())), timeout=10)
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

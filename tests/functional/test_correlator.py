@@ -7,6 +7,7 @@ import uuid
 from urllib.parse import urlsplit
 
 import pytest
+
 from functional.authorization import OAuthClient
 from functional.service import Service, request
 from functional.transports import BASE, Grpc, Rest, Transport

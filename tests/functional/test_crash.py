@@ -1,9 +1,11 @@
 """`kill -9` of everything at once, in the middle of load (invariants 2 and 5).
 
-Seen to fail: with sessions recorded in memory only, those that were acknowledged are gone; with the one-time store begun anew
-at each start, used tokens work again.
+Seen to fail: with sessions recorded in memory only, those that were acknowledged are gone; with the one-time store
+begun anew at each start, used tokens work again.
 """
 
+import os
+import signal
 import threading
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from functional.authorization import OAuthClient
 from functional.gateway import Attachment, Gateway
 from functional.load import load, wait_until
 from functional.sandbox import start_sandbox
-from functional.service import Service
+from functional.service import Service, descendants
 from functional.transports import Grpc, Rest
 
 ROUNDS = 2
@@ -73,11 +75,6 @@ def test_nothing_that_was_acknowledged_is_lost_and_nothing_used_works_again(tmp_
 
 def test_a_worker_that_dies_is_replaced(own_sandbox: Service) -> None:
     """The rest of the service goes on; what was used stays used."""
-    import os
-    import signal
-
-    from functional.service import descendants
-
     token = own_sandbox.external_token()
     assert Rest(own_sandbox).share(token).code == "OK"
     former = descendants(own_sandbox.process.pid)
@@ -87,8 +84,10 @@ def test_a_worker_that_dies_is_replaced(own_sandbox: Service) -> None:
     def serves() -> bool:
         try:
             with Grpc(own_sandbox) as api:
-                return Rest(own_sandbox).share(own_sandbox.external_token()).code == "OK" == (
-                    api.share(own_sandbox.external_token()).code
+                return (
+                    Rest(own_sandbox).share(own_sandbox.external_token()).code
+                    == "OK"
+                    == (api.share(own_sandbox.external_token()).code)
                 )
         except OSError:
             return False

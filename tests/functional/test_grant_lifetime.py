@@ -1,7 +1,7 @@
 """A grant lives no longer than the session it is founded on (design D4, invariant 1).
 
-Seen to fail with `AccessCheck.subscriber_at` returning the subscriber of the anchor unasked: every test here that expects a
-refusal gets a number.
+Seen to fail with `AccessCheck.subscriber_at` returning the subscriber of the anchor unasked: every test here that
+expects a refusal gets a number.
 """
 
 import itertools
@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable
 
 import pytest
+
 from functional.authorization import OAuthClient
 from functional.gateway import Attachment, Gateway
 from functional.service import Service

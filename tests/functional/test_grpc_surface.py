@@ -2,11 +2,12 @@
 
 import grpc
 import pytest
-from functional.service import Service
-from functional.transports import SERVICE, Grpc, Rest, bearer, grpc_refusal
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
+
+from functional.service import Service
+from functional.transports import SERVICE, Grpc, Rest, bearer, grpc_refusal
 from number_verification.gen.numberverification.v2 import number_verification_pb2 as pb
 
 INTERNAL = "/subscribersession.v1.SubscriberSessionService"
@@ -29,7 +30,7 @@ def test_a_method_that_is_not_served(sandbox: Service, grpc_api: Grpc, method: s
     """Internal methods have a listener of their own and do not exist on the public one."""
     for token in (None, sandbox.external_token()):
         with pytest.raises(grpc.RpcError) as refused:
-            grpc_api.channel.unary_unary(method)(b"", metadata=tuple(bearer(token)), timeout=10)
+            grpc_api.channel.unary_unary(method, None, None)(b"", metadata=tuple(bearer(token)), timeout=10)
         outcome = grpc_refusal(refused.value)
         assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
         assert method not in outcome.body["message"]
@@ -39,7 +40,7 @@ def test_a_method_that_is_not_served(sandbox: Service, grpc_api: Grpc, method: s
 def test_an_unknown_method_costs_no_token(sandbox: Service, grpc_api: Grpc) -> None:
     token = sandbox.external_token()
     with pytest.raises(grpc.RpcError):
-        grpc_api.channel.unary_unary(f"{SERVICE}/Nothing")(b"", metadata=tuple(bearer(token)), timeout=10)
+        grpc_api.channel.unary_unary(f"{SERVICE}/Nothing", None, None)(b"", metadata=tuple(bearer(token)), timeout=10)
     assert grpc_api.share(token).code == "OK"
 
 
@@ -91,7 +92,7 @@ def test_reflection(grpc_api: Grpc, version: str) -> None:
 
 
 def test_many_calls_on_one_connection(sandbox: Service, grpc_api: Grpc) -> None:
-    call = grpc_api.channel.unary_unary(f"{SERVICE}/GetDevicePhoneNumber")
+    call = grpc_api.channel.unary_unary(f"{SERVICE}/GetDevicePhoneNumber", None, None)
     futures = [call.future(b"", metadata=tuple(bearer(sandbox.external_token())), timeout=20) for _ in range(60)]
     assert all(future.result() for future in futures)
 

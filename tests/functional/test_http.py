@@ -1,8 +1,9 @@
 """What HTTP itself demands: methods, media types, bodies, and how they are refused."""
 
 import pytest
+
 from functional.service import Service, request
-from functional.transports import BASE, Rest, bearer, rest_outcome
+from functional.transports import Rest, bearer, rest_outcome
 
 NUMBER = "+990555000001"
 BODY = b'{"phoneNumber":"+990555000001"}'

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+
 from functional.authorization import OAuthClient
 from functional.gateway import Attachment, Gateway
 from functional.service import Service

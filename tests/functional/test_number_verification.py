@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+
 from functional.service import Service
 from functional.transports import MOBILE_403, Transport
 from number_verification_client import OAuthError

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 import yaml
-from functional.service import Service, request
-from functional.transports import BASE, Rest, bearer, rest_outcome
 from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import OpenAPIV30SpecValidator
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT4
+
+from functional.service import Service, request
+from functional.transports import BASE, Rest, bearer, rest_outcome
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def _resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _holds(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
-    registry = Registry().with_resource("urn:document", Resource(document, DRAFT4))
+    registry = Registry().with_resource("urn:document", DRAFT4.create_resource(document))
     OAS30Validator(_absolute(schema), registry=registry).validate(value)
 
 

@@ -1,6 +1,7 @@
 """401 before 403 before 400: who may not ask learns nothing about how to ask."""
 
 import pytest
+
 from functional.service import PURPOSE, READ_SCOPE, VERIFY_SCOPE, Service
 from functional.transports import MOBILE_403, Rest, Transport
 
@@ -22,13 +23,15 @@ def test_nothing_else_is_said_without_a_token(transport: Transport, headers: lis
 
 
 def test_a_missing_scope_goes_before_a_bad_request(sandbox: Service, transport: Transport) -> None:
-    for call in (
-        lambda token: transport.verify_malformed(token, [BAD_CORRELATOR]),
-        lambda token: transport.verify(token, phoneNumber="nonsense"),
-        lambda token: transport.verify(token, phoneNumber="+990555000001"),
+    def token() -> str:
+        return sandbox.external_token(scope=f"{PURPOSE} {READ_SCOPE}")
+
+    for outcome in (
+        transport.verify_malformed(token(), [BAD_CORRELATOR]),
+        transport.verify(token(), phoneNumber="nonsense"),
+        transport.verify(token(), phoneNumber="+990555000001"),
     ):
-        token = sandbox.external_token(scope=f"{PURPOSE} {READ_SCOPE}")
-        assert call(token).code == "PERMISSION_DENIED"
+        assert outcome.code == "PERMISSION_DENIED"
 
 
 def test_forged_origin_goes_before_a_bad_request(sandbox: Service, transport: Transport) -> None:

@@ -1,12 +1,14 @@
 """A token serves one call, whatever comes of it (design D3, invariant 5).
 
-The race was seen to fail: with `take` and `add` of the one-time store replaced by a look first and a write afterwards, some
-of its tokens have two winners.
+The race was seen to fail: with `take` and `add` of the one-time store replaced by a look first and a write afterwards,
+some of its tokens have two winners.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+
 from functional.authorization import OAuthClient
 from functional.racing import race
 from functional.service import PURPOSE, READ_SCOPE, Service
@@ -40,7 +42,7 @@ def test_whatever_comes_of_the_call(
     ("claims", "code"),
     [({"scope": f"{PURPOSE} {READ_SCOPE}"}, "PERMISSION_DENIED"), ({"amr": ["sms"]}, MOBILE_403)],
 )
-def test_a_refusal_uses_it_up_too(sandbox: Service, transport: Transport, claims: dict[str, object], code: str) -> None:
+def test_a_refusal_uses_it_up_too(sandbox: Service, transport: Transport, claims: dict[str, Any], code: str) -> None:
     token = sandbox.external_token(**claims)
     assert transport.verify(token, phoneNumber="+990555000001").code == code
     assert transport.verify(token, phoneNumber="+990555000001").code == "UNAUTHENTICATED"

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import grpc
-from functional.service import HttpAnswer, Service, request
 from google.protobuf.json_format import MessageToDict
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+
+from functional.service import HttpAnswer, Service, request
 from number_verification.gen.numberverification.v2 import number_verification_pb2 as pb
 
 SERVICE = "/numberverification.v2.NumberVerificationService"
@@ -71,7 +72,7 @@ class Transport(ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - REST has nothing to close
         """Close what is open."""
 
 

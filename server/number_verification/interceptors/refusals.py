@@ -25,7 +25,7 @@ class ErrorsInterceptor(ServerInterceptor):
             call = current.get()
             call.refusal = errors.as_refusal(exception)
             if call.refusal.reason in (Reason.FAULT, Reason.STORE_FULL, Reason.STORE_UNAVAILABLE):
-                log.fault("fault", exception, correlator=call.correlator)
+                log.fault("fault", exception, correlator=call.correlator, message=errors.operator_text(exception))
             status = rpc_status.to_status(errors.rpc_status(call.refusal))
             metadata = (*status.trailing_metadata, (CORRELATOR, call.correlator))
             context.abort_with_status(status._replace(trailing_metadata=metadata))  # type: ignore[attr-defined]

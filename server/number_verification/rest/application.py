@@ -98,9 +98,9 @@ def _as_oauth_error(exception: Exception, correlator: str) -> OAuthError:
         return exception
     if isinstance(exception, Refusal) and exception.retry_after is not None:
         return _unavailable(exception.reason)
-    log.fault("fault", exception, correlator=correlator)
+    log.fault("fault", exception, correlator=correlator, message=errors.operator_text(exception))
     if isinstance(exception, StoreUnavailable):
-        return _unavailable(Reason.STORE_UNAVAILABLE)
+        return _unavailable(errors.as_refusal(exception).reason)
     return OAuthError("server_error", "something went wrong on our side", Reason.FAULT, status=500)
 
 

@@ -22,9 +22,8 @@ class Calls(NamedTuple):
     address: str
     path: str
     """The method's."""
-    message: bytes
-    tokens: Sequence[str]
-    """One for each call."""
+    calls: Sequence[tuple[str, bytes]]
+    """Token and message of each."""
     warm_up: int
     """How many of the calls go before the measured ones."""
     processes: Sequence[int]
@@ -44,24 +43,24 @@ def run(load: Calls) -> Sample:
     channels = [grpc.insecure_channel(load.address, options) for _ in range(_CHANNELS)]
     methods = [channel.unary_unary(load.path, None, None) for channel in channels]
     try:
-        _Exchange(methods, load, load.tokens[: load.warm_up]).run()
+        _Exchange(methods, load.proof, load.calls[: load.warm_up]).run()
         cpu, started = cpu_seconds(load.processes), time.perf_counter()
-        _Exchange(methods, load, load.tokens[load.warm_up :]).run()
+        _Exchange(methods, load.proof, load.calls[load.warm_up :]).run()
         seconds = time.perf_counter() - started
-        return Sample(len(load.tokens) - load.warm_up, seconds, cpu_seconds(load.processes) - cpu)
+        return Sample(len(load.calls) - load.warm_up, seconds, cpu_seconds(load.processes) - cpu)
     finally:
         for channel in channels:
             channel.close()
 
 
 class _Exchange:
-    """So many calls in flight until every token was used."""
+    """So many calls in flight, until every one has ended."""
 
-    def __init__(self, methods: Sequence[Any], load: Calls, tokens: Sequence[str]) -> None:
+    def __init__(self, methods: Sequence[Any], proof: bytes, calls: Sequence[tuple[str, bytes]]) -> None:
         self._methods = methods
-        self._load = load
-        self._tokens = iter(tokens)
-        self._left = len(tokens)
+        self._proof = proof
+        self._calls = iter(calls)
+        self._left = len(calls)
         self._lock = threading.Lock()
         self._finished = threading.Event()
         self._fault = ""
@@ -76,15 +75,15 @@ class _Exchange:
 
     def _call(self, method: Any) -> None:
         with self._lock:
-            token = next(self._tokens, None)
-        if token is not None:
-            call = method.future(self._load.message, metadata=(("authorization", f"Bearer {token}"),))
+            token, message = next(self._calls, ("", b""))
+        if token:
+            call = method.future(message, metadata=(("authorization", f"Bearer {token}"),))
             call.add_done_callback(lambda ended: self._ended(method, ended))
 
     def _ended(self, method: Any, call: Any) -> None:
         if call.code() is not grpc.StatusCode.OK:
             self._fault = f"a call ended with {call.code()}"
-        elif call.result() != self._load.proof:
+        elif call.result() != self._proof:
             self._fault = "an answer was not what it must be"
         with self._lock:
             self._left -= 1

@@ -6,8 +6,7 @@ Runs in a process of its own, where it reads the server's CPU clocks right befor
 import selectors
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from bench.measure import Sample, cpu_seconds
@@ -42,11 +41,11 @@ class Connection(Protocol):
 class Load(NamedTuple):
     """One run of the generator."""
 
-    connect: Callable[[], Connection]
-    connections: int
+    connect: Sequence[Callable[[], Connection]]
     in_flight: int
     """Requests in flight on each connection."""
     requests: Sequence[bytes]
+    """Each connection in turn sends one."""
     warm_up: int
     """How many of the requests go before the measured ones."""
     processes: Sequence[int]
@@ -60,7 +59,7 @@ class Measured(NamedTuple):
 
     sample: Sample
     answers: list[bytes]
-    """To the measured requests, in no particular order."""
+    """To the measured requests, in their order where the protocol keeps it."""
 
 
 def run(load: Load) -> Measured:
@@ -69,56 +68,63 @@ def run(load: Load) -> Measured:
     Raises:
         ConnectionError: an answer was not what it must be, or did not come.
     """
-    connections = [load.connect() for _ in range(load.connections)]
+    connections = [connect() for connect in load.connect]
     try:
-        _exchange(connections, load.in_flight, load.requests[: load.warm_up], load.proof)
+        _Exchange(connections, load.requests[: load.warm_up], load.proof).run(load.in_flight)
+        measured = _Exchange(connections, load.requests[load.warm_up :], load.proof)
         cpu, started = cpu_seconds(load.processes), time.perf_counter()
-        answers = _exchange(connections, load.in_flight, load.requests[load.warm_up :], load.proof)
+        measured.run(load.in_flight)
         seconds = time.perf_counter() - started
         cpu = cpu_seconds(load.processes) - cpu
     finally:
         for connection in connections:
             connection.socket.close()
-    return Measured(Sample(len(answers), seconds, cpu), answers)
+    return Measured(Sample(len(measured.answers), seconds, cpu), measured.answers)
 
 
-def _exchange(
-    connections: Sequence[Connection], in_flight: int, requests: Sequence[bytes], proof: bytes
-) -> list[bytes]:
-    waiting = iter(requests)
-    answers: list[bytes] = []
-    silences = 0
-    with selectors.DefaultSelector() as selector:
-        for connection in connections:
-            selector.register(connection.socket, selectors.EVENT_READ, connection)
-        for _ in range(in_flight):
-            for connection in connections:
-                for request in islice(waiting, 1):
-                    connection.submit(request)
-        while len(answers) < len(requests):
-            ready = selector.select(_SILENCE_SECONDS)
-            silences = 0 if ready else silences + 1
-            if silences:
-                _wake(connections, silences)
-            for key, _ in ready:
-                _serve(key.data, waiting, answers, proof)
-    return answers
+class _Exchange:
+    """Requests over connections, until every one is answered. Each connection sends every n-th of them."""
 
+    def __init__(self, connections: Sequence[Connection], requests: Sequence[bytes], proof: bytes) -> None:
+        self._connections = connections
+        self._requests = requests
+        self._left = len(requests)
+        self._proof = proof
+        shares = [range(first, len(requests), len(connections)) for first in range(len(connections))]
+        self._unsent = dict(zip(connections, map(iter, shares), strict=True))
+        self._unanswered = dict(zip(connections, map(iter, shares), strict=True))
+        self.answers = [b""] * len(requests)
 
-def _serve(connection: Connection, waiting: Iterator[bytes], answers: list[bytes], proof: bytes) -> None:
-    data = connection.socket.recv(_RECEIVE_BYTES)
-    if not data:
-        raise ConnectionError("the server closed the connection")
-    for answer in connection.received(data):
-        if proof not in answer:
-            raise ConnectionError(f"an answer was not what it must be: {answer[:60]!r}")
-        answers.append(answer)
-        for request in islice(waiting, 1):
-            connection.submit(request)
+    def run(self, in_flight: int) -> None:
+        silences = 0
+        with selectors.DefaultSelector() as selector:
+            for connection in self._connections:
+                selector.register(connection.socket, selectors.EVENT_READ, connection)
+            for _ in range(in_flight):
+                for connection in self._connections:
+                    self._submit(connection)
+            while self._left:
+                ready = selector.select(_SILENCE_SECONDS)
+                silences = 0 if ready else silences + 1
+                if silences > _PATIENCE:
+                    raise ConnectionError("the server does not answer any more")
+                for key, _ in ready:
+                    self._receive(key.data)
+                for connection in self._connections if silences else ():
+                    connection.again()
 
+    def _submit(self, connection: Connection) -> None:
+        index = next(self._unsent[connection], None)
+        if index is not None:
+            connection.submit(self._requests[index])
 
-def _wake(connections: Sequence[Connection], silences: int) -> None:
-    if silences > _PATIENCE:
-        raise ConnectionError("the server does not answer any more")
-    for connection in connections:
-        connection.again()
+    def _receive(self, connection: Connection) -> None:
+        data = connection.socket.recv(_RECEIVE_BYTES)
+        if not data:
+            raise ConnectionError("the server closed the connection")
+        for answer in connection.received(data):
+            if self._proof not in answer:
+                raise ConnectionError(f"an answer was not what it must be: {answer[:60]!r}")
+            self.answers[next(self._unanswered[connection])] = answer
+            self._left -= 1
+            self._submit(connection)

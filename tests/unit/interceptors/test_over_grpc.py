@@ -1,0 +1,282 @@
+"""The interceptors in a real gRPC server around a servicer that only says that it was reached (pytest-grpc)."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from number_verification.domain.access import AccessCheck
+from number_verification.domain.application import Application, ApplicationStatus
+from number_verification.domain.attribution import AttributionPolicy
+from number_verification.domain.contract import AccessRule, Caller, OriginNeed
+from number_verification.domain.grant import AccessGrant, AuthenticationMethod
+from number_verification.domain.origin import NetworkOrigin
+from number_verification.domain.rate import TokenBuckets
+from number_verification.domain.refusal import Kind, Reason, Refusal, Violation
+from number_verification.gen.numberverification.v2 import number_verification_pb2 as pb
+from number_verification.interceptors import chain
+from number_verification.interceptors.origin import OriginCheck
+from number_verification.interceptors.token import InternalService
+from number_verification.origin.attestation import TrustedEdges
+from number_verification.services.handlers import Method, handler
+
+SERVICE = "test.Service"
+SCOPE = "number-verification:verify"
+SERVICE_TOKEN = "service-token"
+DIGEST = hashlib.sha256(SERVICE_TOKEN.encode()).digest()
+
+GRANT = AccessGrant(
+    client_id="external",
+    scopes=frozenset({SCOPE}),
+    purpose="dpv:Test",
+    method=AuthenticationMethod.NETWORK,
+    authenticated_at=0,
+    issued_at=0,
+    expires_at=10**15,
+    phone_number="+990555000001",
+)
+GRANTS = {
+    "good": GRANT,
+    "no-scope": GRANT._replace(scopes=frozenset()),
+    "by-password": GRANT._replace(method=AuthenticationMethod.OTHER),
+    "by-sim": GRANT._replace(method=AuthenticationMethod.SIM),
+    "suspended": GRANT._replace(client_id="suspended"),
+}
+
+CONSUMER = AccessRule(Caller.API_CONSUMER, frozenset({SCOPE}), OriginNeed.MOBILE_NETWORK, frozenset())
+RULES = {
+    f"/{SERVICE}/Consumer": CONSUMER,
+    f"/{SERVICE}/AnyOrigin": CONSUMER._replace(origin=OriginNeed.NONE),
+    f"/{SERVICE}/Internal": AccessRule(
+        Caller.INTERNAL_SERVICE, frozenset(), OriginNeed.NONE, frozenset({"session-read"})
+    ),
+    f"/{SERVICE}/OtherRole": AccessRule(
+        Caller.INTERNAL_SERVICE, frozenset(), OriginNeed.NONE, frozenset({"session-feed"})
+    ),
+    f"/{SERVICE}/Raises": CONSUMER,
+    f"/{SERVICE}/Stream": CONSUMER,
+    f"/{SERVICE}/Impossible": AccessRule(
+        Caller.INTERNAL_SERVICE, frozenset(), OriginNeed.MOBILE_NETWORK, frozenset({"session-read"})
+    ),
+}
+
+grpc_max_workers = 4
+
+
+class Servicer:
+    """Says that it was reached, or fails in the way that it was told."""
+
+    def __init__(self) -> None:
+        self.reached = 0
+        self.failure: Exception | None = None
+        self.redeemed: list[str] = []
+        self.buckets = TokenBuckets(rate=0.001, burst=10**6)
+
+    def redeem(self, token: str) -> AccessGrant:
+        self.redeemed.append(token)
+        if token not in GRANTS:
+            raise Refusal(Kind.UNAUTHENTICATED, Reason.TOKEN_UNKNOWN)
+        return GRANTS[token]
+
+    def serve(self, request: Any, _: grpc.ServicerContext) -> pb.VerifyPhoneNumberResponse:
+        self.reached += 1
+        if self.failure is not None:
+            raise self.failure
+        if not isinstance(request, pb.VerifyPhoneNumberRequest):
+            return pb.VerifyPhoneNumberResponse(device_phone_number_verified=len(list(request)) == 2)
+        return pb.VerifyPhoneNumberResponse(device_phone_number_verified=True)
+
+
+class Applications:
+    def find(self, client_id: str) -> Application | None:
+        if client_id != "suspended":
+            return None
+        return Application("suspended", "", {}, frozenset(), frozenset(), ApplicationStatus.SUSPENDED)
+
+
+class NoBuckets(TokenBuckets):
+    """Asks the servicer's buckets, which tests replace."""
+
+    def __init__(self, servicer: Servicer) -> None:
+        super().__init__(1, 1)
+        self._servicer = servicer
+
+    def take(self, peer: str) -> float:
+        return self._servicer.buckets.take(peer)
+
+
+@pytest.fixture(scope="module")
+def grpc_servicer() -> Servicer:
+    return Servicer()
+
+
+@pytest.fixture(scope="module")
+def grpc_add_to_server() -> Callable[[Servicer, grpc.Server], None]:
+    def add(servicer: Servicer, server: grpc.Server) -> None:
+        interceptors = chain(
+            rules=RULES,
+            buckets=NoBuckets(servicer),
+            access=AccessCheck(servicer.redeem, Applications(), None, AttributionPolicy(frozenset()), lambda: 0),  # type: ignore[arg-type]
+            internal_services=[InternalService("core", frozenset({"session-read"}), token_digest=DIGEST)],
+            origin=OriginCheck(TrustedEdges(), _locate),
+        )
+        names = [*(name.rpartition("/")[2] for name in RULES), "NoRule"]
+        handlers = {
+            name: handler(
+                Method(SERVICE, name, servicer.serve, pb.VerifyPhoneNumberRequest, name == "Stream"), interceptors
+            )
+            for name in names
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+
+    return add
+
+
+def _locate(_: NetworkOrigin) -> Reason:
+    raise AssertionError("nobody attests anything here")
+
+
+@pytest.fixture
+def servicer(grpc_servicer: Servicer) -> Iterator[Servicer]:
+    grpc_servicer.reached = 0
+    grpc_servicer.redeemed.clear()
+    yield grpc_servicer
+    grpc_servicer.failure = None
+    grpc_servicer.buckets = TokenBuckets(rate=0.001, burst=10**6)
+
+
+@pytest.fixture
+def call(servicer: Servicer, grpc_channel: grpc.Channel) -> Callable[..., str]:
+    """Calls a method; returns OK or `ErrorInfo.reason`."""
+
+    def call(method: str, token: str | None = "good", metadata: Sequence[tuple[str, str]] = ()) -> str:  # noqa: S107 - no password
+        request = pb.VerifyPhoneNumberRequest(phone_number="+990555000001").SerializeToString()
+        sent = (*((("authorization", f"Bearer {token}"),) if token else ()), *metadata)
+        try:
+            if method == "Stream":
+                grpc_channel.stream_unary(f"/{SERVICE}/Stream", None, None)(
+                    iter([request, request]), metadata=sent, timeout=5
+                )
+            else:
+                grpc_channel.unary_unary(f"/{SERVICE}/{method}", None, None)(request, metadata=sent, timeout=5)
+        except grpc.RpcError as error:
+            return reason_of(error)
+        return "OK"
+
+    return call
+
+
+def reason_of(error: Any) -> str:
+    status = rpc_status.from_call(error)
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return str(info.reason)
+
+
+@pytest.mark.parametrize(
+    ("method", "token", "outcome"),
+    [
+        ("Consumer", "good", "OK"),
+        ("Consumer", "by-sim", "OK"),
+        ("Consumer", None, "UNAUTHENTICATED"),
+        ("Consumer", "unknown", "UNAUTHENTICATED"),
+        ("Consumer", SERVICE_TOKEN, "UNAUTHENTICATED"),
+        ("Consumer", "no-scope", "PERMISSION_DENIED"),
+        ("Consumer", "suspended", "PERMISSION_DENIED"),
+        ("Consumer", "by-password", "USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK"),
+        ("AnyOrigin", "by-password", "OK"),
+        ("AnyOrigin", "no-scope", "PERMISSION_DENIED"),
+        ("Stream", "good", "OK"),
+        ("Stream", None, "UNAUTHENTICATED"),
+        ("Internal", SERVICE_TOKEN, "OK"),
+        ("Internal", "good", "UNAUTHENTICATED"),
+        ("Internal", None, "UNAUTHENTICATED"),
+        ("OtherRole", SERVICE_TOKEN, "PERMISSION_DENIED"),
+        ("Impossible", SERVICE_TOKEN, "USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK"),
+    ],
+)
+def test_access_rules(
+    call: Callable[..., str], servicer: Servicer, method: str, token: str | None, outcome: str
+) -> None:
+    assert call(method, token) == outcome
+    assert servicer.reached == (outcome == "OK")
+
+
+def test_a_method_without_a_rule_is_refused_whoever_calls(call: Callable[..., str], servicer: Servicer) -> None:
+    for token in (None, "good", SERVICE_TOKEN):
+        assert call("NoRule", token) == "UNIMPLEMENTED"
+    assert servicer.reached == 0
+    assert servicer.redeemed == []
+
+
+def test_an_internal_method_touches_no_access_token(call: Callable[..., str], servicer: Servicer) -> None:
+    call("Internal", "good")
+    assert servicer.redeemed == []
+
+
+def test_a_call_over_the_limit_costs_no_token(call: Callable[..., str], servicer: Servicer) -> None:
+    servicer.buckets = TokenBuckets(rate=0.001, burst=2)
+    assert [call("Consumer") for _ in range(4)] == ["OK", "OK", "TOO_MANY_REQUESTS", "TOO_MANY_REQUESTS"]
+    assert servicer.redeemed == ["good", "good"]
+
+
+def test_a_429_says_when_to_come_back(servicer: Servicer, grpc_channel: grpc.Channel) -> None:
+    servicer.buckets = TokenBuckets(rate=0.5, burst=1, clock=lambda: 0)
+    servicer.buckets.take("127.0.0.1")
+    servicer.buckets.take("::1")
+    with pytest.raises(grpc.RpcError) as refused:
+        grpc_channel.unary_unary(f"/{SERVICE}/Consumer", None, None)(b"", timeout=5)
+    error: Any = refused.value
+    status = rpc_status.from_call(error)
+    retry = error_details_pb2.RetryInfo()
+    assert status.details[1].Unpack(retry)
+    assert retry.retry_delay.seconds == 2
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (RuntimeError("+990555000001 is in here"), "INTERNAL"),
+        (MemoryError(), "INTERNAL"),
+        (Refusal(Kind.UNAVAILABLE, Reason.STORE_UNAVAILABLE, retry_after=7), "UNAVAILABLE"),
+        (Refusal(Kind.INVALID_ARGUMENT, Reason.INPUT_MALFORMED, violations=[Violation("f", "d")]), "INVALID_ARGUMENT"),
+    ],
+)
+def test_what_is_told_of_a_failure(
+    servicer: Servicer, grpc_channel: grpc.Channel, failure: Exception, reason: str
+) -> None:
+    servicer.failure = failure
+    metadata = (("authorization", "Bearer good"), ("x-correlator", "mine"))
+    request = pb.VerifyPhoneNumberRequest(phone_number="+990555000001").SerializeToString()
+    with pytest.raises(grpc.RpcError) as told:
+        grpc_channel.unary_unary(f"/{SERVICE}/Raises", None, None)(request, metadata=metadata, timeout=5)
+    error: Any = told.value
+    assert reason_of(error) == reason
+    assert "990555000001" not in str(error.trailing_metadata()) + str(error.details())
+    assert dict(error.initial_metadata())["x-correlator"] == "mine"
+    assert dict(error.trailing_metadata())["x-correlator"] == "mine"
+
+
+def test_two_authorizations(call: Callable[..., str], servicer: Servicer) -> None:
+    assert call("Consumer", "good", [("authorization", "Bearer good")]) == "UNAUTHENTICATED"
+    assert servicer.redeemed == []
+
+
+def test_origin_metadata_of_nobody_who_is_trusted(call: Callable[..., str], servicer: Servicer) -> None:
+    assert call("Consumer", "good", [("x-network-origin-access", "cellular")]) == "PERMISSION_DENIED"
+    assert call("AnyOrigin", "good", [("x-network-origin-access", "cellular")]) == "PERMISSION_DENIED"
+    assert servicer.reached == 0
+    assert servicer.redeemed == ["good", "good"]
+
+
+def test_a_request_is_decoded_only_after_the_caller_was_let_in(servicer: Servicer, grpc_channel: grpc.Channel) -> None:
+    """401 before 400: with a deserializer in gRPC's place, whoever calls would learn that it cannot be read."""
+    stub = grpc_channel.unary_unary(f"/{SERVICE}/Consumer", None, None)
+    for metadata, reason in (((), "UNAUTHENTICATED"), ((("authorization", "Bearer good"),), "INVALID_ARGUMENT")):
+        with pytest.raises(grpc.RpcError) as refused:
+            stub(b"\xff\xff", metadata=metadata, timeout=5)
+        assert reason_of(refused.value) == reason
