@@ -105,6 +105,8 @@ class HttpSettings(_Settings):
     threads: int = Field(default=8, ge=1, le=256)
     max_waiting: int = Field(default=64, ge=1, le=4096)
     """Requests that may wait for a thread before more are answered 503."""
+    max_connections: int = Field(default=4096, ge=64, le=65_536)
+    """Connections that each worker keeps, idle ones included; more wait to be accepted."""
 
 
 class GrpcSettings(_Settings):

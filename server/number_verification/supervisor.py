@@ -10,6 +10,7 @@ Processes are spawned, never forked: neither gRPC nor LMDB survives a fork.
 import logging
 import multiprocessing
 import os
+import resource
 import shutil
 import socket
 import threading
@@ -34,6 +35,9 @@ METRICS_ENVIRONMENT = "PROMETHEUS_MULTIPROC_DIR"
 
 WATCH_SECONDS = 1.0
 """How often the feed process and the certificates are looked at."""
+
+BACKLOG = 1024
+"""Connections that wait to be accepted."""
 
 HTTP_HEADERS = 192 * 1024
 """Bytes of a request's head. Above what any token takes, so that an oversized token is answered 401."""
@@ -71,6 +75,7 @@ class Supervisor:
             Exception: whatever `on_started` raised; the service has stopped then.
         """
         multiprocessing.set_start_method("spawn", force=True)
+        _allow_open_files()
         self._server.on_startup(self._start_beside)
         self._server.on_shutdown(self._stop_beside)
         self._server.serve(target_loader=partial(worker.load, self._settings, self._listeners), wrap_loader=False)
@@ -138,7 +143,9 @@ class Supervisor:
             workers=self._settings.workers,
             # Requests that wait for their turn hold a thread, and are answered 503 when the wait gets long.
             blocking_threads=http.threads + http.max_waiting,
-            backpressure=http.threads + http.max_waiting,
+            # Granian counts connections here, idle ones too.
+            backpressure=http.max_connections,
+            backlog=BACKLOG,
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=HTTP_HEADERS),
             log_enabled=False,
@@ -221,6 +228,12 @@ class Supervisor:
         except Exception as exception:  # noqa: BLE001 - raised again by `run`, in the main thread
             self._failure = exception
             self.stop()
+
+
+def _allow_open_files() -> None:
+    """As many as the system lets us have: every connection is one, and the usual soft limit is for interactive use."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _fresh_metrics_dir(data_dir: Path) -> str:

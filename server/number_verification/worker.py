@@ -1,5 +1,6 @@
 """A worker process: gRPC and HTTP side by side, on the same stores and the same interceptors."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -18,9 +19,20 @@ def load(settings: Settings, listeners: Listeners) -> HttpApplication:
     end_with_parent(settings.drain_seconds)
     service = build(settings, listeners)
     service.start()
+    _spare_the_collector()
     # The HTTP server runs until it was told to stop and has drained. Then it is the gRPC servers' turn.
     Finalize(None, service.stop, exitpriority=100)
     return service.http
+
+
+def _spare_the_collector() -> None:
+    """Leave what lives as long as the process out of garbage collection, and collect less often.
+
+    Calls leave no cycles behind. Collections that look for some took 5 % of a call's CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def end_with_parent(grace: float) -> None:

@@ -51,7 +51,8 @@ class ObserveInterceptor(ServerInterceptor):
             transport=transport,
             correlator=call.correlator,
             caller=call.caller,
-            peer=peer_address(context),
+            # Who was served is known by name. Where the others come from is worth what it costs to ask.
+            peer=peer_address(context) if refusal else "",
             code=code,
             reason=reason,
             microseconds=int(seconds * 1e6),

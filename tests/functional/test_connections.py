@@ -1,0 +1,18 @@
+"""Connections that do nothing keep nobody else out."""
+
+import socket
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+from functional.service import Service
+from functional.transports import Rest
+
+IDLE = 600
+
+
+def test_idle_connections_keep_nobody_out(sandbox: Service) -> None:
+    url = urlsplit(sandbox.description["api_root"])
+    with ExitStack() as idle, Rest(sandbox) as rest:
+        for _ in range(IDLE):
+            idle.enter_context(socket.create_connection((url.hostname or "", url.port or 0), timeout=5))
+        assert rest.share(sandbox.partner.token_for("phone-1")).code == "OK"
