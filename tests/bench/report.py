@@ -75,7 +75,7 @@ def show(report: Report, out: Console) -> None:
     used = [index for index in range(len(headings)) if any(row[index] for row in cells)]
     for index in used:
         numbers = index in _NUMBERS
-        table.add_column(headings[index], justify="right" if numbers else "left", no_wrap=numbers)
+        table.add_column(headings[index], justify="right" if numbers else "left", no_wrap=numbers or not index)
     for row in cells:
         table.add_row(*(row[index] for index in used))
     out.print(table)

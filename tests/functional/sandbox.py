@@ -13,13 +13,21 @@ from functional.service import SCRIPT, START_SECONDS, Service
 FREE_PORTS = [part for name in ("http", "grpc", "radius", "admin") for part in (f"--{name}", "127.0.0.1:0")]
 
 
-def start_sandbox(data_dir: Path) -> Service:
-    """Start a sandbox on free ports and wait until it says that it is ready."""
+def start_sandbox(data_dir: Path, former: Service | None = None) -> Service:
+    """Start a sandbox and wait until it says that it is ready.
+
+    Args:
+        data_dir: where it keeps its data.
+        former: whose issuer it goes on to be; by default it takes free ports.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
     description, log_path = data_dir / "sandbox.json", data_dir / "log"
     description.unlink(missing_ok=True)
+    ports = [*FREE_PORTS]
+    if former is not None:
+        ports[1] = former.description["issuer"].removeprefix("http://")
     with log_path.open("ab") as log:
-        process = subprocess.Popen([SCRIPT, "sandbox", "--data-dir", data_dir, *FREE_PORTS], stderr=log, stdout=log)
+        process = subprocess.Popen([SCRIPT, "sandbox", "--data-dir", data_dir, *ports], stderr=log, stdout=log)
     deadline = time.monotonic() + START_SECONDS
     while not description.exists():
         if process.poll() is not None or time.monotonic() > deadline:

@@ -31,7 +31,7 @@ def test_a_clean_stop(tmp_path: Path) -> None:
         assert "Traceback" not in service.log_path.read_text()
         if running.cancelled_tokens:
             # Nothing was done for them.
-            service = start_sandbox(tmp_path / "sandbox")
+            service = start_sandbox(tmp_path / "sandbox", service)
             assert {Rest(service).share(token).code for token in running.cancelled_tokens} == {"OK"}
     finally:
         service.finish()

@@ -67,7 +67,7 @@ def opened(number: int) -> pb.FeedEventsRequest:
 @pytest.fixture
 def small(tmp_path: Path) -> Setup:
     setup = Setup(tmp_path / "data")
-    setup.content["store"] = {"session_megabytes": 2, "one_time_megabytes": 1}
+    setup.content["store"] = {"session_megabytes": 1, "one_time_megabytes": 1}
     return setup
 
 
@@ -75,11 +75,11 @@ def test_no_room_for_sessions(tmp_path: Path, small: Setup) -> None:
     with running_service(tmp_path, small) as service:
         gateway, core = Gateway(service), Core(small.internal)
         gateway.start(DEVICE)
-        acknowledged = fill(core, 0, batch=500)
+        acknowledged = fill(core, 0, batch=100)
         # Batches are recorded as a whole or not at all.
         stored = core.session_ids("fed")
         assert len(stored) == acknowledged > 0
-        assert acknowledged % 500 == 0
+        assert acknowledged % 100 == 0
 
         # What room is left is taken one session at a time, by both feeds.
         fill(core, acknowledged)
@@ -94,7 +94,7 @@ def test_no_room_for_sessions(tmp_path: Path, small: Setup) -> None:
             "devicePhoneNumber": DEVICE.phone_number
         }
         stored = core.session_ids("")
-    reopened = LmdbSessionStore(tmp_path / "data" / "sessions", 2 << 20)
+    reopened = LmdbSessionStore(tmp_path / "data" / "sessions", 1 << 20)
     try:
         assert len(reopened.sessions(None, 100_000, None)) == len(stored)
     finally:
@@ -130,7 +130,7 @@ def test_more_room_and_all_is_well(tmp_path: Path, small: Setup) -> None:
     """What the message advises."""
     with running_service(tmp_path, small) as service:
         core = Core(small.internal)
-        fill(core, 0, batch=500)
+        fill(core, 0, batch=100)
         service.kill()
     small.content["store"]["session_megabytes"] = 8
     with running_service(tmp_path, small) as service:
