@@ -83,6 +83,17 @@ def one_time_store(settings: Settings) -> OneTimeStore:
     return LmdbOneTimeStore(settings.data_dir / "one-time", settings.store.one_time_megabytes << 20, clock.now)
 
 
+def signing(settings: Settings) -> tuple[SigningKeys, bytes]:
+    """Our signing keys, and the salt of pairwise subjects. They are made where there are none yet.
+
+    Raises:
+        KeyFileUnusable: they cannot be kept, or what is kept cannot be used.
+    """
+    directory = settings.data_dir / "keys"
+    keys = SigningKeys(directory, rotate_after=seconds(settings.tokens.signing_key_days * 86_400))
+    return keys, load_salt(directory)
+
+
 def ip_domain_rule(network: NetworkSettings) -> Callable[[str, str], str]:
     """The address realm of a gateway and an APN."""
     rules = network.ip_domains
@@ -212,8 +223,7 @@ def _authorization_endpoints(
     located: Locate,
 ) -> Mapping[str, Mapping[str, Handler]]:
     issuer = settings.issuer
-    key_dir = settings.data_dir / "keys"
-    keys = SigningKeys(key_dir, rotate_after=seconds(settings.tokens.signing_key_days * 86_400))
+    keys, salt = signing(settings)
     authorize = oauth_endpoint(
         "authorize",
         AuthorizationEndpoint(issuer, applications, _device_of_request(settings, located), one_time, clock.now),
@@ -224,7 +234,7 @@ def _authorization_endpoints(
             audiences=frozenset({issuer, issuer + discovery.TOKEN_PATH}),
             applications=applications,
             one_time=one_time,
-            id_tokens=IdTokens(issuer, keys, load_salt(key_dir)),
+            id_tokens=IdTokens(issuer, keys, salt),
             subscriber_at=access.subscriber_at,
             lifetime=seconds(settings.tokens.lifetime_seconds),
             clock=clock.now,

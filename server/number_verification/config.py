@@ -251,6 +251,9 @@ class OriginSettings(_Settings):
     """Addresses of edges whose origin metadata is believed."""
     trusted_edge_identities: frozenset[str] = frozenset()
     """Names in client certificates of edges whose origin metadata is believed."""
+    underscores_dropped: bool = False
+    """The operator's word that every trusted proxy and edge drops headers with an underscore in their name. The HTTP
+    server takes `X_Forwarded_For` for `X-Forwarded-For`, so that a client could write what only a proxy may."""
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
@@ -258,6 +261,11 @@ class OriginSettings(_Settings):
             raise ValueError("trusted_proxies needs a header in which they name the device")
         if self.header is not None and not self.trusted_proxies:
             raise ValueError("header is set, but nobody is trusted to write it: trusted_proxies is empty")
+        if not self.underscores_dropped and (self.header is HeaderKind.X_FORWARDED_FOR or self.trusted_edges):
+            raise ValueError(
+                "header = X-Forwarded-For and trusted_edges are safe only where proxies and edges drop headers with an"
+                " underscore in their name; if they do, say underscores_dropped = true"
+            )
         for name in ("trusted_proxies", "trusted_edges"):
             if any(network.prefixlen == 0 for network in getattr(self, name)):
                 raise ValueError(f"{name} must not hold every address there is")

@@ -24,10 +24,12 @@ from granian.server.mp import MPServer
 
 from number_verification import app, feeder, log, worker
 from number_verification.admin import AdminServer, Probe
+from number_verification.authorization.key_files import KeyFileUnusable
 from number_verification.config import ConfigurationRefused, ListenAddress, Settings, TlsSettings
 from number_verification.domain.faults import StoreUnavailable
 from number_verification.listening import bound_address, reserve
 from number_verification.onetime.store import OneTimeStore
+from number_verification.rest import forms
 from number_verification.sessions.feeds.radius.listener import open_socket
 from number_verification.sessions.store import SessionStore
 
@@ -142,7 +144,7 @@ class Supervisor:
             interface=Interfaces.WSGI,
             workers=self._settings.workers,
             # Requests that wait for their turn hold a thread, and are answered 503 when the wait gets long.
-            blocking_threads=http.threads + http.max_waiting,
+            blocking_threads=http.threads + http.max_waiting + forms.PLACES,
             # Granian counts connections here, idle ones too.
             backpressure=http.max_connections,
             backlog=BACKLOG,
@@ -187,6 +189,11 @@ class Supervisor:
         """Start the feed again if it ended; take new certificates into service."""
         certificates = self._certificates()
         while not self._stopping.wait(WATCH_SECONDS):
+            if self._server.interrupt_signal:
+                # A worker that was just starting may have missed that it was told to stop.
+                for each in list(self._server.wrks):
+                    each.terminate()  # type: ignore[no-untyped-call]
+                continue
             if self._feed is not None and not self._feed.is_alive():
                 log.event("feed_ended", level="error", exit_code=self._feed.exitcode)
                 self._start_feed()
@@ -251,7 +258,8 @@ def _usable_stores(settings: Settings) -> tuple[SessionStore, OneTimeStore]:
         stores = app.session_store(settings), app.one_time_store(settings)
         for store in stores:
             store.probe()
-    except StoreUnavailable as error:
+        app.signing(settings)
+    except (StoreUnavailable, KeyFileUnusable) as error:
         raise ConfigurationRefused([f"data_dir: {error}"]) from None
     return stores
 

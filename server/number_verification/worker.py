@@ -17,8 +17,12 @@ def load(settings: Settings, listeners: Listeners) -> HttpApplication:
     """Start the gRPC servers of this process and return what its HTTP server serves."""
     log.configure()
     end_with_parent(settings.drain_seconds)
-    service = build(settings, listeners)
-    service.start()
+    try:
+        service = build(settings, listeners)
+        service.start()
+    except Exception as exception:  # noqa: BLE001 - told in the log, as everything is
+        log.fault("worker_failed", exception)
+        raise SystemExit(1) from None
     _spare_the_collector()
     # The HTTP server runs until it was told to stop and has drained. Then it is the gRPC servers' turn.
     Finalize(None, service.stop, exitpriority=100)

@@ -4,18 +4,22 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from functional.load import UNREACHABLE, load, wait_until
 from functional.sandbox import start_sandbox
 from functional.service import descendants, is_running
 from functional.transports import Rest
 
 
-def test_a_clean_stop(tmp_path: Path) -> None:
+@pytest.mark.parametrize("early", [True, False])
+def test_a_clean_stop(tmp_path: Path, early: bool) -> None:
     service = start_sandbox(tmp_path / "sandbox")
     try:
         processes = descendants(service.process.pid)
         with load(service) as running:
-            wait_until(lambda: min(running.calls("grpc"), running.calls("rest")) > 20)
+            if not early:
+                wait_until(lambda: min(running.calls("grpc"), running.calls("rest")) > 20)
             began = time.monotonic()
             assert service.stop() == 0
             assert time.monotonic() - began < 15

@@ -24,7 +24,7 @@ def edge_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that trusts 127.0.0.1, from where every test connects, as an edge."""
     directory = tmp_path_factory.mktemp("service")
     setup = Setup(directory / "data")
-    setup.content["origin"] = {"trusted_edges": ["127.0.0.1/32"]}
+    setup.content["origin"] = {"trusted_edges": ["127.0.0.1/32"], "underscores_dropped": True}
     with running_service(directory, setup) as service:
         gateway = Gateway(service)
         gateway.start(DEVICE)

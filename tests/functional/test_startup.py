@@ -47,7 +47,7 @@ UNSAFE: dict[str, tuple[Change, str]] = {
         r"origin: trusted_proxies must not hold every address",
     ),
     "everybody an edge": (
-        lambda c: c.update(origin={"trusted_edges": ["::/0"]}),
+        lambda c: c.update(origin={"trusted_edges": ["::/0"], "underscores_dropped": True}),
         r"origin: trusted_edges must not hold every address",
     ),
     "proxies without a header": (lambda c: c.update(origin={"trusted_proxies": ["10.0.0.1/32"]}), r"origin: .*header"),
@@ -334,3 +334,11 @@ def test_a_command_line_that_is_wrong(arguments: list[str]) -> None:
     done = run(*arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_keys_that_cannot_be_kept_are_refused_at_start(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "keys").write_text("")
+    refused = refused_start(tmp_path, Setup(tmp_path / "data").content)
+    assert re.search(r"^  data_dir: .*keys", refused, re.MULTILINE)
+    assert "Traceback" not in refused

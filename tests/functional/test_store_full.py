@@ -1,7 +1,4 @@
-"""A store without room: the service says so, acknowledges nothing, and records nothing by halves.
-
-Seen to fail with the RADIUS listener answering before it records: a session that was acknowledged is not there.
-"""
+"""A store without room: the service says so, acknowledges nothing, and records nothing by halves."""
 
 import time
 from collections.abc import Iterator
@@ -13,6 +10,7 @@ from pyrad.client import Timeout
 
 from functional.authorization import OAuthClient
 from functional.gateway import Attachment, Gateway
+from functional.load import wait_until
 from functional.serving import SERVICE_TOKEN, Setup, running_service, start_service
 from functional.transports import Grpc, Rest
 from number_verification.gen.subscribersession.v1 import subscriber_session_pb2 as pb
@@ -87,6 +85,8 @@ def test_no_room_for_sessions(tmp_path: Path, small: Setup) -> None:
         assert set(answered) <= set(core.session_ids("loopback/test-gateway"))
         fill(core, acknowledged + 100_000)
         assert service.admin("/healthz").status == 200
+        wait_until(lambda: service.admin("/readyz").status == 503)
+        assert "session_store" in service.admin("/readyz").json["failing"]
         said = [line for line in service.log if "map is full" in str(line)]
         assert said, "the log does not say so"
         # What was recorded before is as good as ever.
@@ -148,6 +148,8 @@ def test_no_room_for_codes_and_tokens(tmp_path: Path, small: Setup) -> None:
         answer = _until_refused(oauth)
         assert "temporarily_unavailable" in answer
         assert [line for line in service.log if "map is full" in str(line)]
+        wait_until(lambda: service.admin("/readyz").status == 503)
+        assert "one_time_store" in service.admin("/readyz").json["failing"]
         # A token that cannot be used up lets nobody in, and one that was used stays so.
         token = service.external_token()
         with Grpc(service) as by_grpc:

@@ -79,7 +79,6 @@ class Reason(enum.StrEnum):
     FAULT = "fault"
     STORE_UNAVAILABLE = "store_unavailable"
     STORE_FULL = "store_full"
-    DRAINING = "draining"
 
 
 class Violation(NamedTuple):

@@ -77,10 +77,13 @@ class LmdbOneTimeStore:
 
     def put(self, key: bytes, value: bytes, expires_at: Milliseconds) -> None:
         """See `OneTimeStore.put`."""
+        self._put(key, value, expires_at, touched=1)
+
+    def _put(self, key: bytes, value: bytes, expires_at: Milliseconds, touched: int) -> None:
         try:
             with self._environment.begin(write=True) as txn:
                 txn.put(_VALUE + key, _INSTANT.pack(expires_at) + value)
-                keep_room(txn, (self._entries,), self._map_size)
+                keep_room(txn, (self._entries,), self._map_size, touched)
         except lmdb.Error as error:
             raise fault(error, self._path) from error
 
@@ -144,7 +147,8 @@ class LmdbOneTimeStore:
     def probe(self) -> None:
         """See `OneTimeStore.probe`."""
         key = b"probe " + os.urandom(8)
-        self.put(key, key, self._clock() + MINUTE)
+        # With room for one more, or the next `put` would be refused.
+        self._put(key, key, self._clock() + MINUTE, touched=2)
         if self.take(key) != key:
             raise StoreUnavailable(f"{self._path}: what was put cannot be taken")
 

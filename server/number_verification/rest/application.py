@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from queue import Empty, SimpleQueue
 
 from number_verification import errors, log, metrics
-from number_verification.authorization.oauth import OAuthError, error_response, json_response
+from number_verification.authorization.oauth import MAX_FORM, OAuthError, error_response, json_response
 from number_verification.domain.faults import StoreUnavailable
 from number_verification.domain.refusal import Kind, Reason, Refusal
 from number_verification.interceptors.call import CORRELATOR
 from number_verification.interceptors.correlator import correlator_or_new
 from number_verification.rest.api import RestApi
+from number_verification.rest.forms import FormReader, NoPlace
 from number_verification.rest.http import Environ, Handler, HttpRequest, HttpResponse, StartResponse
 
 PATIENCE = 1.0
@@ -30,6 +31,7 @@ class HttpApplication:
     def __init__(self, api: RestApi, endpoints: Mapping[str, Mapping[str, Handler]], threads: int) -> None:
         self._api = api
         self._endpoints = endpoints
+        self._forms = FormReader(MAX_FORM)
         # A queue of turns is a semaphore in C; the standard library's own is in Python, at five times the cost.
         self._turns: SimpleQueue[None] = SimpleQueue()
         for _ in range(threads):
@@ -39,8 +41,10 @@ class HttpApplication:
         """Serve one request (PEP 3333)."""
         request = HttpRequest(environ)
         try:
+            if request.method == "POST" and request.path in self._endpoints:
+                self._forms.read(request)
             self._turns.get(timeout=PATIENCE)
-        except Empty:
+        except (Empty, NoPlace):
             metrics.overload.labels("rest").inc()
             return _unexpected(request, Kind.UNAVAILABLE).send(start_response)
         try:

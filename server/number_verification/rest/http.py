@@ -38,10 +38,11 @@ class HttpRequest:
         environ: the WSGI environment.
     """
 
-    __slots__ = ("_environ", "method", "path")
+    __slots__ = ("_environ", "_prefetched", "method", "path")
 
     def __init__(self, environ: Environ) -> None:
         self._environ = environ
+        self._prefetched: bytes | None = None
         self.method: str = environ["REQUEST_METHOD"]
         self.path: str = environ["PATH_INFO"]
 
@@ -66,6 +67,10 @@ class HttpRequest:
             return self._environ.get(name)
         return self._environ.get("HTTP_" + name)
 
+    def prefetch(self, limit: int) -> None:
+        """Read up to `limit` bytes of the body, for `body` to give back."""
+        self._prefetched = self._environ["wsgi.input"].read(limit)
+
     def body(self, limit: int) -> bytes:
         """The body, up to `limit` bytes.
 
@@ -75,7 +80,9 @@ class HttpRequest:
         length = self._environ.get("CONTENT_LENGTH")
         if length and length.isdecimal() and int(length) > limit:
             raise BodyTooLarge
-        content: bytes = self._environ["wsgi.input"].read(limit + 1)
+        content = self._prefetched
+        if content is None:
+            content = self._environ["wsgi.input"].read(limit + 1)
         if len(content) > limit:
             raise BodyTooLarge
         return content

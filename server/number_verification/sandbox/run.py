@@ -134,6 +134,8 @@ def sandbox_settings(data_dir: Path, addresses: Addresses, own: keys.SandboxKeys
                 "trusted_proxies": [f"{devices.TRUSTED_PROXY}/32"],
                 "header": "Forwarded",
                 "trusted_edges": [f"{devices.TRUSTED_PROXY}/32"],
+                # The proxy is whoever binds to its address.
+                "underscores_dropped": True,
             },
             "external_issuers": [
                 {

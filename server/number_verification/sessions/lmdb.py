@@ -312,6 +312,8 @@ class LmdbSessionStore:
         written = clock.now().to_bytes(8, "big")
         with self._writing() as txn:
             txn.put(_PROBE_KEY, written, db=self._meta)
+            # With room for one more event, or `record` would refuse it.
+            keep_room(txn, self._databases, self._map_size, 2)
         with self._reading() as txn:
             if txn.get(_PROBE_KEY, None, self._meta) is None:
                 raise StoreUnavailable(f"{self._path}: what was written cannot be read")
