@@ -124,10 +124,12 @@ DEFAULT_RETRY_AFTER = 1
 
 
 def as_refusal(exception: BaseException) -> Refusal:
-    """The refusal that an exception stands for; whatever is not known is INTERNAL, and says nothing."""
+    """The refusal that an exception stands for, never raised; whatever is not known is INTERNAL, and says nothing."""
     match exception:
-        case Refusal():
-            return exception
+        case Refusal(kind=kind, reason=reason, violations=violations, retry_after=seconds):
+            # A new one. One that was raised holds the frames it came through, and by them the call that it is kept in:
+            # a cycle, which would keep the call's stream open until the garbage collector comes by.
+            return Refusal(kind, reason, violations=violations, retry_after=seconds)
         case StoreFull():
             return Refusal(Kind.UNAVAILABLE, Reason.STORE_FULL)
         case StoreUnavailable():

@@ -225,7 +225,8 @@ _INT32 = (_F.TYPE_INT32, _F.TYPE_SINT32, _F.TYPE_SFIXED32)
 _UINT32 = (_F.TYPE_UINT32, _F.TYPE_FIXED32)
 _INT64 = (_F.TYPE_INT64, _F.TYPE_SINT64, _F.TYPE_SFIXED64)
 _UINT64 = (_F.TYPE_UINT64, _F.TYPE_FIXED64)
-_FLOAT_MAX = (2 - 2**-23) * 2.0**127
+_FLOAT_MAX = math.nextafter((2 - 2**-24) * 2.0**127, 0)
+"""The greatest number that rounds to a finite one of 32 bits: its shortest decimal form may lie beyond it."""
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,19})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 """RFC 8259 §6."""

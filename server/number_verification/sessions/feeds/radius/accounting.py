@@ -86,6 +86,9 @@ class Accounting:
         kind = _KINDS.get(status)
         if kind is None:
             return ()
+        if kind is EventKind.UPDATE:
+            # It follows the start of its session, also where both come in one millisecond.
+            time += 1
         nas = self._gateways.name(client.name, source, attributes)
         session = self._session_event(kind, nas, attributes, time)
         if read.EXTENDED_1 not in attributes:
@@ -101,8 +104,9 @@ class Accounting:
         """When it happened.
 
         Event-Timestamp has whole seconds, in which a restart and a start, or two updates, lose their order. A packet
-        that comes undelayed and in that very second happened when it came; any other one at the second's beginning,
-        so that a repetition never looks later than what it repeats.
+        that comes undelayed in that very second happened when it came; one that comes in the next, at the second's very
+        end, since it may have crossed over on its way; any other one at the second's beginning, so that a repetition
+        never looks later than what it repeats.
         """
         delay = read.integer(attributes, read.ACCT_DELAY_TIME) or 0
         timestamp = read.certain_integer(attributes, read.EVENT_TIMESTAMP)
@@ -110,8 +114,8 @@ class Accounting:
             if client.require_event_timestamp:
                 raise TimestampMissing
             time = arrival - delay * SECOND
-        elif delay == 0 and arrival // SECOND == timestamp:
-            time = arrival
+        elif delay == 0 and 0 <= arrival // SECOND - timestamp <= 1:
+            time = min(arrival, timestamp * SECOND + SECOND - 1)
         else:
             time = timestamp * SECOND
         if not arrival - self._max_event_age <= time <= arrival + self._max_clock_skew:

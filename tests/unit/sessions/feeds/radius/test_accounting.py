@@ -67,7 +67,7 @@ def test_a_session_s_report_becomes_one_event(status: int, kind: EventKind) -> N
         SessionEvent(
             kind,
             SessionKey("core/pgw-1", "session-1"),
-            NOW,
+            NOW + (kind is EventKind.UPDATE),
             Subscriber(IMSI, PHONE_NUMBER),
             Ipv4Address("core/pgw-1|internet", b"\x0a\0\0\x01"),
             (Ipv6Prefix(bytes.fromhex("20010db8000000070000000000000000"), 64),),
@@ -130,14 +130,23 @@ class TestEventTime:
     def test_a_session_that_began_with_the_shutdown_is_over(self) -> None:
         assert GatewayRestart("core/pgw-1", NOW) in events(restart(OFF))
 
-    @pytest.mark.parametrize(("delay", "arrival"), [(0, NOW + SECOND), (3, NOW + 3 * SECOND), (3, NOW), (0, NOW - 900)])
+    @pytest.mark.parametrize(("delay", "arrival"), [(0, NOW + 2 * SECOND), (3, NOW + 3 * SECOND), (3, NOW), (0, NOW - 900)])
     def test_any_other_packet_happened_at_the_beginning_of_its_second(self, delay: int, arrival: int) -> None:
         assert session_event(session(delay=delay), arrival=arrival).time == THIS_SECOND
 
-    @given(st.integers(0, 60), st.integers(0, 60_000))
-    def test_a_repetition_is_never_later_than_the_original(self, delay: int, later: int) -> None:
-        repeated = session_event(session(delay=delay), arrival=NOW + later).time
-        assert repeated <= NOW or (delay == 0 and (NOW + later) // SECOND == NOW // SECOND)
+    def test_a_packet_that_crossed_over_to_the_next_second_happened_at_the_end_of_its_own(self) -> None:
+        assert session_event(session(), arrival=THIS_SECOND + SECOND).time == THIS_SECOND + SECOND - 1
+
+    def test_an_update_follows_a_start_of_the_same_millisecond(self) -> None:
+        assert session_event(session(INTERIM)).time > session_event(session(START)).time
+
+    @given(st.integers(1, 60), st.integers(0, 60_000))
+    def test_a_delayed_repetition_is_never_later_than_the_original(self, delay: int, later: int) -> None:
+        assert session_event(session(delay=delay), arrival=NOW + later).time <= NOW
+
+    @given(st.integers(0, 60_000))
+    def test_no_packet_happened_after_its_second(self, later: int) -> None:
+        assert session_event(session(), arrival=NOW + later).time // SECOND == NOW // SECOND
 
     def test_without_a_timestamp_it_happened_the_delay_ago(self) -> None:
         attributes = session(timestamp=None, delay=7)
@@ -310,9 +319,9 @@ class TestPortRanges:
     def test_allocation_and_release(self) -> None:
         inside = attribute(4, b"\x0a\0\0\x05")
         private = Ipv4Address("core/nat-1|", b"\x0a\0\0\x05")
-        allocated = PortBlockAllocated(self.BLOCK, NOW, private)
+        allocated = PortBlockAllocated(self.BLOCK, NOW + 1, private)
         assert self.translator(integer(8, 1), self.TLVS, inside) == [allocated]
-        assert self.translator(integer(8, 2), self.TLVS) == [PortBlockReleased(self.BLOCK, NOW)]
+        assert self.translator(integer(8, 2), self.TLVS) == [PortBlockReleased(self.BLOCK, NOW + 1)]
 
     def test_a_gateway_that_translates_reports_both(self) -> None:
         more = port_range(integer(8, 1), self.TLVS) + port_range(integer(8, 2), self.TLVS)
