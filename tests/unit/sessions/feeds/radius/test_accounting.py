@@ -130,7 +130,9 @@ class TestEventTime:
     def test_a_session_that_began_with_the_shutdown_is_over(self) -> None:
         assert GatewayRestart("core/pgw-1", NOW) in events(restart(OFF))
 
-    @pytest.mark.parametrize(("delay", "arrival"), [(0, NOW + 2 * SECOND), (3, NOW + 3 * SECOND), (3, NOW), (0, NOW - 900)])
+    @pytest.mark.parametrize(
+        ("delay", "arrival"), [(0, NOW + 2 * SECOND), (3, NOW + 3 * SECOND), (3, NOW), (0, NOW - 900)]
+    )
     def test_any_other_packet_happened_at_the_beginning_of_its_second(self, delay: int, arrival: int) -> None:
         assert session_event(session(delay=delay), arrival=arrival).time == THIS_SECOND
 
