@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from number_verification import log
-from number_verification.config import ListenAddress
+from number_verification.listener_settings import ListenAddress
 
 Probe = Callable[[], None]
 """Raises if what it looks at is not usable."""

@@ -20,7 +20,6 @@ from number_verification.config import (
     MAX_CLOCK_SKEW,
     MAX_EVENT_AGE,
     ExternalIssuerSettings,
-    ListenAddress,
     NetworkSettings,
     Settings,
     seconds,
@@ -40,6 +39,7 @@ from number_verification.grpc_server import GrpcServer
 from number_verification.interceptors import chain, compose
 from number_verification.interceptors.origin import OriginCheck
 from number_verification.interceptors.token import InternalService
+from number_verification.listener_settings import ListenAddress
 from number_verification.listening import listen
 from number_verification.onetime.lmdb import LmdbOneTimeStore
 from number_verification.onetime.store import OneTimeStore

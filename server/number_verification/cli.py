@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 
 from number_verification import __version__, log
-from number_verification.config import ConfigurationRefused, ListenAddress, listen_address, load
+from number_verification.config import ConfigurationRefused, load
+from number_verification.listener_settings import ListenAddress, listen_address
 
 EXIT_REFUSED = 2
 """The exit code for a configuration that was refused."""

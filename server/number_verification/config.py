@@ -4,23 +4,30 @@ What cannot work or is unsafe is refused at start, every fault named at once.
 """
 
 import ipaddress
-import ssl
 import tomllib
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from number_verification.authorization.http_fetch import check_uri
 from number_verification.authorization.jose import ALGORITHMS
 from number_verification.authorization.jwks import StaticKeySet
 from number_verification.domain.application import ApplicationStatus
 from number_verification.domain.clock import HOUR, SECOND, Milliseconds
+from number_verification.listener_settings import (
+    AdminSettings,
+    GrpcSettings,
+    HttpSettings,
+    InternalSettings,
+    Listen,
+    Network,
+    RadiusSettings,
+    Section,
+)
 from number_verification.origin.resolver import HeaderKind
-
-Network = IPv4Network | IPv6Network
 
 
 class ConfigurationRefused(Exception):
@@ -35,159 +42,14 @@ class ConfigurationRefused(Exception):
         self.faults = faults
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class ListenAddress(_Settings):
-    """Where a listener listens, written `HOST:PORT`; the host is an IP address. Port 0 takes any free one."""
-
-    host: str
-    port: int
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
-        return ipaddress.ip_address(self.host).is_loopback
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def listen_address(text: str) -> ListenAddress:
-    """The address that is written `HOST:PORT` or `[HOST]:PORT`.
-
-    Raises:
-        ValueError: it is not.
-    """
-    host, separator, port = text.rpartition(":")
-    if not separator or not port.isdecimal() or int(port) > 65535:
-        raise ValueError("must be HOST:PORT")
-    try:
-        return ListenAddress(host=str(ipaddress.ip_address(host.strip("[]"))), port=int(port))
-    except ValueError:
-        raise ValueError("the host must be an IP address") from None
-
-
-Listen = Annotated[
-    ListenAddress, BeforeValidator(lambda value: listen_address(value) if isinstance(value, str) else value)
-]
-
-
-class TlsSettings(_Settings):
-    """The certificate of a listener. The files are read again when they change."""
-
-    certificate: Path
-    key: Path
-    client_ca: Path | None = None
-    """Authorities of client certificates."""
-    require_client_certificate: bool = False
-
-    @model_validator(mode="after")
-    def _files_are_there(self) -> Self:
-        for path in (self.certificate, self.key, self.client_ca):
-            if path is not None and not path.is_file():
-                raise ValueError(f"there is no file {path}")
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key)
-        except (OSError, ssl.SSLError):
-            raise ValueError(f"{self.certificate} and {self.key} are no certificate and its key") from None
-        if self.require_client_certificate and self.client_ca is None:
-            raise ValueError("client certificates are required, but client_ca names no authority for them")
-        return self
-
-
-class HttpSettings(_Settings):
-    """REST and OAuth."""
-
-    listen: Listen = ListenAddress(host="127.0.0.1", port=9091)
-    tls: TlsSettings | None = None
-    threads: int = Field(default=8, ge=1, le=256)
-    max_waiting: int = Field(default=64, ge=1, le=4096)
-    """Requests that may wait for a thread before more are answered 503."""
-    max_connections: int = Field(default=4096, ge=64, le=65_536)
-    """Connections that each worker keeps, idle ones included; more wait to be accepted."""
-
-
-class GrpcSettings(_Settings):
-    """A gRPC listener."""
-
-    listen: Listen = ListenAddress(host="127.0.0.1", port=50051)
-    tls: TlsSettings | None = None
-    threads: int = Field(default=8, ge=1, le=256)
-    max_waiting: int = Field(default=512, ge=1, le=4096)
-    """Calls that may wait for a thread before more are answered RESOURCE_EXHAUSTED."""
-    health: bool = True
-    reflection: bool = False
-
-
-class InternalServiceSettings(_Settings):
-    """A service of the operator."""
-
-    name: str = Field(min_length=1)
-    roles: frozenset[Literal["session-feed", "session-read"]] = Field(min_length=1)
-    certificate_names: frozenset[str] = frozenset()
-    token_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
-
-    @model_validator(mode="after")
-    def _can_be_known(self) -> Self:
-        if not self.certificate_names and not self.token_sha256:
-            raise ValueError("needs certificate_names or token_sha256 to be known by")
-        return self
-
-
-class InternalSettings(GrpcSettings):
-    """The listener for services of the operator: session feed and look-ups."""
-
-    listen: Listen = ListenAddress(host="127.0.0.1", port=50052)
-    services: tuple[InternalServiceSettings, ...] = ()
-
-
-class RadiusClientSettings(_Settings):
-    """A gateway, or a proxy in front of gateways, that sends accounting."""
-
-    name: str = Field(min_length=1, max_length=64)
-    network: Network
-    secret: str = Field(default="", repr=False)
-    secret_file: Path | None = None
-    require_event_timestamp: bool = True
-    """Whether packets without Event-Timestamp are dropped: only with one can a replayed packet be told by its age."""
-
-    @model_validator(mode="after")
-    def _has_one_secret(self) -> Self:
-        if bool(self.secret) == (self.secret_file is not None):
-            raise ValueError("needs either secret or secret_file")
-        if self.secret_file is not None and not self.secret_file.is_file():
-            raise ValueError(f"there is no file {self.secret_file}")
-        return self
-
-    @property
-    def secret_bytes(self) -> bytes:
-        """The shared secret."""
-        return self.secret_file.read_bytes().strip() if self.secret_file else self.secret.encode()
-
-
-class RadiusSettings(_Settings):
-    """RADIUS accounting (RFC 2866)."""
-
-    listen: Listen = ListenAddress(host="127.0.0.1", port=1813)
-    clients: tuple[RadiusClientSettings, ...] = Field(min_length=1)
-
-
-class AdminSettings(_Settings):
-    """Health, readiness and metrics."""
-
-    listen: Listen = ListenAddress(host="127.0.0.1", port=9464)
-
-
-class DirectNetwork(_Settings):
+class DirectNetwork(Section):
     """Addresses that are the devices' own."""
 
     network: Network
     ip_domain: str = Field(default="", max_length=64)
 
 
-class IpDomain(_Settings):
+class IpDomain(Section):
     """The address realm of the sessions of a gateway and an APN; the first that fits counts."""
 
     ip_domain: str = Field(max_length=64)
@@ -197,7 +59,7 @@ class IpDomain(_Settings):
     """The APN; empty for any."""
 
 
-class NetworkSettings(_Settings):
+class NetworkSettings(Section):
     """The operator's mobile network: what counts as a device on it."""
 
     direct: tuple[DirectNetwork, ...] = ()
@@ -231,7 +93,7 @@ class NetworkSettings(_Settings):
         return self
 
 
-class ProxyProtocolSettings(_Settings):
+class ProxyProtocolSettings(Section):
     """A listener for devices behind a load balancer that relays connections and speaks PROXY protocol v2."""
 
     listen: Listen
@@ -241,7 +103,7 @@ class ProxyProtocolSettings(_Settings):
     """The address from which requests are handed to the HTTP listener; one of origin.trusted_proxies."""
 
 
-class OriginSettings(_Settings):
+class OriginSettings(Section):
     """Whom to believe about where a request came from."""
 
     trusted_proxies: tuple[Network, ...] = ()
@@ -282,14 +144,14 @@ class OriginSettings(_Settings):
         return self
 
 
-class TokenSettings(_Settings):
+class TokenSettings(Section):
     """Our own access tokens."""
 
     lifetime_seconds: int = Field(default=300, ge=1, le=300)
     signing_key_days: int = Field(default=30, ge=1, le=398)
 
 
-class ExternalIssuerSettings(_Settings):
+class ExternalIssuerSettings(Section):
     """An issuer whose JWT access tokens (RFC 9068) are accepted."""
 
     issuer: str = Field(min_length=1)
@@ -311,7 +173,7 @@ class ExternalIssuerSettings(_Settings):
         return self
 
 
-class ApplicationSettings(_Settings):
+class ApplicationSettings(Section):
     """An application that was onboarded."""
 
     client_id: str = Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")
@@ -348,7 +210,7 @@ class ApplicationSettings(_Settings):
         return jwks
 
 
-class LimitSettings(_Settings):
+class LimitSettings(Section):
     """How much one peer may ask."""
 
     peer_rate: float | None = Field(default=None, gt=0)
@@ -356,7 +218,7 @@ class LimitSettings(_Settings):
     peer_burst: int = Field(default=100, ge=1)
 
 
-class StoreSettings(_Settings):
+class StoreSettings(Section):
     """The embedded stores."""
 
     session_megabytes: int = Field(default=8192, ge=1)
@@ -365,7 +227,7 @@ class StoreSettings(_Settings):
     """Room for codes, tokens and used identifiers."""
 
 
-class Settings(_Settings):
+class Settings(Section):
     """Everything there is to set."""
 
     data_dir: Path

@@ -5,10 +5,11 @@ import socket
 import threading
 
 from number_verification import app, log, metrics
-from number_verification.config import EVENT_MEMORY, MAX_CLOCK_SKEW, MAX_EVENT_AGE, RadiusSettings, Settings
+from number_verification.config import EVENT_MEMORY, MAX_CLOCK_SKEW, MAX_EVENT_AGE, Settings
 from number_verification.domain import clock
 from number_verification.domain.clock import SECOND
 from number_verification.domain.faults import StoreUnavailable
+from number_verification.listener_settings import RadiusSettings
 from number_verification.onetime.store import OneTimeStore
 from number_verification.sessions.feeds.radius.clients import RadiusClient, RadiusClients
 from number_verification.sessions.feeds.radius.listener import RadiusListener

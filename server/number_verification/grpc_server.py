@@ -11,9 +11,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_interceptor import ServerInterceptor
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from number_verification.config import GrpcSettings, ListenAddress, TlsSettings
 from number_verification.domain.refusal import Kind, Reason, Refusal
 from number_verification.interceptors import FRAME, compose
+from number_verification.listener_settings import GrpcSettings, ListenAddress, TlsSettings
 from number_verification.services.handlers import Method, handler
 
 MAX_METADATA = 128 * 1024

@@ -2,7 +2,7 @@
 
 import socket
 
-from number_verification.config import ListenAddress
+from number_verification.listener_settings import ListenAddress
 
 
 def reserve(address: ListenAddress) -> socket.socket:

@@ -25,8 +25,9 @@ from granian.server.mp import MPServer
 from number_verification import app, feeder, log, worker
 from number_verification.admin import AdminServer, Probe
 from number_verification.authorization.key_files import KeyFileUnusable
-from number_verification.config import ConfigurationRefused, ListenAddress, Settings, TlsSettings
+from number_verification.config import ConfigurationRefused, Settings
 from number_verification.domain.faults import StoreUnavailable
+from number_verification.listener_settings import ListenAddress, TlsSettings
 from number_verification.listening import bound_address, reserve
 from number_verification.onetime.store import OneTimeStore
 from number_verification.rest import forms

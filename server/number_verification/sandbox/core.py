@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 
 import grpc
 
-from number_verification.config import ListenAddress
 from number_verification.gen.subscribersession.v1 import subscriber_session_pb2 as pb
+from number_verification.listener_settings import ListenAddress
 from number_verification.sandbox.devices import CORE_ADDRESS, DEVICES, Device
 
 RADIUS_CLIENT = "loopback"

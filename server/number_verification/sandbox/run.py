@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from number_verification import app
-from number_verification.config import ConfigurationRefused, ListenAddress, Settings, parse
+from number_verification.config import ConfigurationRefused, Settings, parse
+from number_verification.listener_settings import ListenAddress
 from number_verification.listening import with_port
 from number_verification.sandbox import devices, keys
 from number_verification.sandbox.core import RADIUS_CLIENT, MobileCore

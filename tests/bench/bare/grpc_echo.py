@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
-from number_verification.config import GrpcSettings
 from number_verification.gen.numberverification.v2 import number_verification_pb2 as pb
 from number_verification.grpc_server import _OPTIONS
+from number_verification.listener_settings import GrpcSettings
 
 SERVICE = "numberverification.v2.NumberVerificationService"
 METHOD = "VerifyPhoneNumber"

@@ -11,7 +11,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
-from number_verification.config import HttpSettings
+from number_verification.listener_settings import HttpSettings
 from number_verification.rest.http import Environ, StartResponse
 from number_verification.supervisor import HTTP_HEADERS
 

@@ -10,10 +10,11 @@ from joserfc.jwk import ECKey
 
 from number_verification import app, grpc_server
 from number_verification.app import Listeners
-from number_verification.config import Settings, listen_address, parse
+from number_verification.config import Settings, parse
 from number_verification.gen.routes import ROUTES
 from number_verification.gen.rules import ACCESS_RULES
 from number_verification.interceptors import FRAME, chain, compose
+from number_verification.listener_settings import listen_address
 from number_verification.rest.api import RestApi
 from number_verification.services import handlers
 
