@@ -37,8 +37,11 @@ def run(settings: Settings, radius_socket: socket.socket | None) -> None:
         serving.start()
     while not stopping.wait(SWEEP_SECONDS):
         _sweep(one_time)
-        if listener is None:
+        if serving is None:
             _purge(sessions)
+        elif not serving.is_alive():
+            # The supervisor starts a feed again that ended, but cannot see that one of its threads did.
+            raise SystemExit(1)
     if listener is not None and serving is not None:
         listener.stop()
         serving.join()

@@ -10,17 +10,17 @@ import pytest
 from functional.service import Service
 from functional.transports import Rest
 
+FORM = "application/x-www-form-urlencoded"
 STUCK = 300
 """More than there are threads and places."""
 
 
-def begun(service: Service, stack: ExitStack, path: str) -> socket.socket:
+def begun(service: Service, stack: ExitStack, path: str, media_type: str = FORM, more: str = "") -> socket.socket:
     """A connection with a request whose body never comes."""
     url = urlsplit(service.description["api_root"])
     connection = stack.enter_context(socket.create_connection((url.hostname or "", url.port or 0), timeout=30))
-    media_type = "application/x-www-form-urlencoded"
     connection.sendall(
-        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\nContent-Length: 9\r\n\r\n".encode()
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\n{more}Content-Length: 9\r\n\r\n".encode()
     )
     return connection
 
@@ -43,3 +43,13 @@ def test_a_body_before_a_good_token_is_not_waited_for(own_sandbox: Service) -> N
     with ExitStack() as stack:
         connection = begun(own_sandbox, stack, "/number-verification/v2/verify")
         assert connection.recv(64).startswith(b"HTTP/1.1 401 ")
+
+
+def test_calls_whose_body_never_comes_hold_no_other_up(own_sandbox: Service) -> None:
+    """Not even with good tokens, and more of them than there are turns."""
+    with ExitStack() as stack:
+        for _ in range(20):
+            bearer = f"Authorization: Bearer {own_sandbox.external_token()}\r\n"
+            begun(own_sandbox, stack, "/number-verification/v2/verify", "application/json", bearer)
+        outcome = Rest(own_sandbox).verify(own_sandbox.external_token(), phoneNumber="+990555000001")
+        assert outcome.body == {"devicePhoneNumberVerified": True}

@@ -23,9 +23,6 @@ from number_verification.domain.session import Subscriber
 from number_verification.onetime.store import OneTimeStore
 from number_verification.rest.http import HttpRequest, HttpResponse
 
-MAX_TOKEN_LIFETIME: Milliseconds = 300 * SECOND
-"""CAMARA Number Verification PR 226."""
-
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
@@ -34,7 +31,7 @@ class TokenEndpoint:
     Args:
         audiences: what a client assertion may name as its audience: the endpoint's address and the issuer.
         subscriber_at: who stands behind the session that a code is bound to, or why nobody does any more.
-        lifetime: of access tokens, at most 300 s.
+        lifetime: of access tokens, at most 300 s (CAMARA Number Verification PR 226).
     """
 
     audiences: frozenset[str]

@@ -65,7 +65,6 @@ class Reason(enum.StrEnum):
     APPLICATION_SUSPENDED = "application_suspended"
     UNTRUSTED_EDGE = "untrusted_edge"
     NO_ACCESS_RULE = "no_access_rule"
-    CONSENT_MISSING = "consent_missing"
 
     # What was asked.
     INPUT_MALFORMED = "input_malformed"

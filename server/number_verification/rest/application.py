@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from queue import Empty, SimpleQueue
 
 from number_verification import errors, log, metrics
 from number_verification.authorization.oauth import MAX_FORM, OAuthError, error_response, json_response
@@ -13,6 +12,7 @@ from number_verification.interceptors.correlator import correlator_or_new
 from number_verification.rest.api import RestApi
 from number_verification.rest.forms import FormReader, NoPlace
 from number_verification.rest.http import Environ, Handler, HttpRequest, HttpResponse, StartResponse
+from number_verification.rest.turns import Turns
 
 PATIENCE = 1.0
 """Seconds that a request waits for its turn before it is answered 503."""
@@ -32,28 +32,25 @@ class HttpApplication:
         self._api = api
         self._endpoints = endpoints
         self._forms = FormReader(MAX_FORM)
-        # A queue of turns is a semaphore in C; the standard library's own is in Python, at five times the cost.
-        self._turns: SimpleQueue[None] = SimpleQueue()
-        for _ in range(threads):
-            self._turns.put(None)
+        self._turns = Turns(threads)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
-        request = HttpRequest(environ)
+        request = HttpRequest(environ, self._turns)
         try:
             if request.method == "POST" and request.path in self._endpoints:
                 self._forms.read(request)
-            self._turns.get(timeout=PATIENCE)
-        except (Empty, NoPlace):
-            metrics.overload.labels("rest").inc()
-            return _unexpected(request, Kind.UNAVAILABLE).send(start_response)
+        except NoPlace:
+            return _turned_away(request).send(start_response)
+        if not self._turns.take(PATIENCE):
+            return _turned_away(request).send(start_response)
         try:
             return self._respond(request).send(start_response)
         except Exception as exception:  # noqa: BLE001 - whatever it is, it must not reach the caller
             log.fault("fault", exception)
             return _unexpected(request, Kind.INTERNAL).send(start_response)
         finally:
-            self._turns.put(None)
+            self._turns.give_back()
 
     def _respond(self, request: HttpRequest) -> HttpResponse:
         endpoint = self._endpoints.get(request.path)
@@ -110,6 +107,11 @@ def _as_oauth_error(exception: Exception, correlator: str) -> OAuthError:
 
 def _unavailable(reason: Reason) -> OAuthError:
     return OAuthError("temporarily_unavailable", "try again later", reason, status=503, retry_after=1)
+
+
+def _turned_away(request: HttpRequest) -> HttpResponse:
+    metrics.overload.labels("rest").inc()
+    return _unexpected(request, Kind.UNAVAILABLE)
 
 
 def _unexpected(request: HttpRequest, kind: Kind) -> HttpResponse:

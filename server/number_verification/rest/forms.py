@@ -6,9 +6,8 @@ good token was seen. The endpoints of the authorization server cannot wait for t
 own, which are many and bounded: half a form keeps a place, and nobody but others with forms can be kept waiting.
 """
 
-import threading
-
 from number_verification.rest.http import HttpRequest
+from number_verification.rest.turns import Turns
 
 PLACES = 192
 """Forms that are waited for at the same time. The HTTP server has as many threads more than calls need."""
@@ -27,7 +26,7 @@ class FormReader:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._places = threading.Semaphore(PLACES)
+        self._places = Turns(PLACES)
 
     def read(self, request: HttpRequest) -> None:
         """Read a request's body, so that its handler need not wait for it.
@@ -35,9 +34,9 @@ class FormReader:
         Raises:
             NoPlace: at once.
         """
-        if not self._places.acquire(blocking=False):
+        if not self._places.take(timeout=0):
             raise NoPlace
         try:
             request.prefetch(self._limit + 1)
         finally:
-            self._places.release()
+            self._places.give_back()

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeAlias
 
+from number_verification.rest.turns import Turns
+
 Environ: TypeAlias = dict[str, Any]
 StartResponse: TypeAlias = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -10,14 +12,12 @@ _REASON_PHRASES = {
     200: "OK",
     204: "No Content",
     302: "Found",
-    303: "See Other",
     400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     406: "Not Acceptable",
-    413: "Content Too Large",
     415: "Unsupported Media Type",
     429: "Too Many Requests",
     500: "Internal Server Error",
@@ -36,12 +36,14 @@ class HttpRequest:
 
     Args:
         environ: the WSGI environment.
+        turns: of which the handler of the request holds one.
     """
 
-    __slots__ = ("_environ", "_prefetched", "method", "path")
+    __slots__ = ("_environ", "_prefetched", "_turns", "method", "path")
 
-    def __init__(self, environ: Environ) -> None:
+    def __init__(self, environ: Environ, turns: Turns) -> None:
         self._environ = environ
+        self._turns = turns
         self._prefetched: bytes | None = None
         self.method: str = environ["REQUEST_METHOD"]
         self.path: str = environ["PATH_INFO"]
@@ -82,9 +84,18 @@ class HttpRequest:
             raise BodyTooLarge
         content = self._prefetched
         if content is None:
-            content = self._environ["wsgi.input"].read(limit + 1)
+            content = self._read_aside(limit + 1)
         if len(content) > limit:
             raise BodyTooLarge
+        return content
+
+    def _read_aside(self, limit: int) -> bytes:
+        # A client may take its time over the body. Others need not wait for it.
+        self._turns.give_back()
+        try:
+            content: bytes = self._environ["wsgi.input"].read(limit)
+        finally:
+            self._turns.take()
         return content
 
 
