@@ -38,10 +38,10 @@ class Call:
         self.origin_metadata: list[tuple[str, str | bytes]] = []
         self.authenticated: Authenticated | None = None
         """Set by the token interceptor for calls of API consumers."""
+        self.principal: Principal | None = None
+        """Set by the token interceptor for calls of internal services that may be made."""
         self.caller = ""
         """Who calls: the client id of an application, or the name of an internal service."""
-        self.principal: Principal | None = None
-        """Set by the token interceptor for calls of internal services."""
         self.refusal: Refusal | None = None
         """Set by the errors interceptor when the call is refused."""
 
