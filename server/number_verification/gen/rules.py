@@ -294,20 +294,6 @@ MESSAGE_RULES: dict[str, MessageRules] = {
         ),
         oneofs=(OneofRule(name="number"),),
     ),
-    "onboarding.v1.JsonWebKeySet": MessageRules(fields=(FieldRule(name="keys", max_length=20),), nested=("keys",)),
-    "onboarding.v1.JsonWebKey": MessageRules(
-        fields=(
-            FieldRule(name="kty", required=True, max_length=16),
-            FieldRule(name="kid", max_length=256),
-            FieldRule(name="use", max_length=16),
-            FieldRule(name="alg", max_length=16),
-            FieldRule(name="crv", max_length=16),
-            FieldRule(name="x", max_length=64),
-            FieldRule(name="y", max_length=64),
-            FieldRule(name="n", max_length=1400),
-            FieldRule(name="e", max_length=16),
-        ),
-    ),
     "onboarding.v1.PurposeGrounds": MessageRules(
         fields=(FieldRule(name="purpose", required=True, pattern="^dpv:[A-Za-z]{1,64}$", max_length=68),),
     ),
@@ -441,6 +427,20 @@ MESSAGE_RULES: dict[str, MessageRules] = {
                 pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
                 max_length=36,
             ),
+        ),
+    ),
+    "onboarding.v1.JsonWebKeySet": MessageRules(fields=(FieldRule(name="keys", max_length=20),), nested=("keys",)),
+    "onboarding.v1.JsonWebKey": MessageRules(
+        fields=(
+            FieldRule(name="kty", required=True, max_length=16),
+            FieldRule(name="kid", max_length=256),
+            FieldRule(name="use", max_length=16),
+            FieldRule(name="alg", max_length=16),
+            FieldRule(name="crv", max_length=16),
+            FieldRule(name="x", max_length=64),
+            FieldRule(name="y", max_length=64),
+            FieldRule(name="n", max_length=1400),
+            FieldRule(name="e", max_length=16),
         ),
     ),
     "onboarding.v1.Organization": MessageRules(
