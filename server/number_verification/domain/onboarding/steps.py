@@ -8,7 +8,7 @@ from number_verification.domain.onboarding.organization import OrganizationState
 from number_verification.domain.onboarding.person import PersonState
 from number_verification.domain.onboarding.product import ProductState
 from number_verification.domain.onboarding.refusals import blocked
-from number_verification.domain.onboarding.states import TRANSITIONS, may_follow
+from number_verification.domain.onboarding.states import following
 from number_verification.domain.onboarding.subscription import SubscriptionState
 from number_verification.domain.refusal import Kind, Reason, Refusal, Violation
 
@@ -54,7 +54,7 @@ def require_step(state: State, step: Step) -> None:
     Raises:
         Refusal: FAILED_PRECONDITION.
     """
-    if not may_follow(state, step.target) or step.source not in (None, state):
+    if step.target not in following(state) or step.source not in (None, state):
         raise blocked(Reason.STATE_NOT_ALLOWED, Violation("state", f"is {state}, which does not allow this"))
 
 
@@ -66,7 +66,7 @@ def require_changeable(state: State) -> None:
     Raises:
         Refusal: FAILED_PRECONDITION.
     """
-    if not TRANSITIONS[state] and state is not ProductState.WITHDRAWN:
+    if not following(state) and state is not ProductState.WITHDRAWN:
         raise blocked(Reason.STATE_NOT_ALLOWED, Violation("state", f"is {state}, so nothing can be changed any more"))
 
 
