@@ -8,14 +8,13 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from number_verification.authorization.http_fetch import check_uri
 from number_verification.authorization.jose import ALGORITHMS
 from number_verification.authorization.jwks import StaticKeySet
-from number_verification.domain.application import ApplicationStatus
 from number_verification.domain.clock import HOUR, SECOND, Milliseconds
 from number_verification.listener_settings import (
     AdminSettings,
@@ -181,7 +180,7 @@ class ApplicationSettings(Section):
     jwks: dict[str, Any] = Field(repr=False)
     redirect_uris: frozenset[str] = Field(min_length=1)
     scopes: frozenset[str] = Field(min_length=1)
-    status: ApplicationStatus = ApplicationStatus.ACTIVE
+    status: Literal["active", "suspended"] = "active"
 
     @field_validator("redirect_uris")
     @classmethod

@@ -75,8 +75,8 @@ class AuthorizationEndpoint:
         self, request: HttpRequest, parameters: Mapping[str, str], application: Application, redirect_uri: str
     ) -> str:
         _check_supported(parameters)
-        if not application.is_active:
-            raise OAuthError("unauthorized_client", "the application is not active", Reason.APPLICATION_SUSPENDED)
+        if application.objection is not None:
+            raise OAuthError("unauthorized_client", "the application is not active", application.objection)
         scopes = requested_scopes(parameters.get("scope", ""), application)
         if "claims" in parameters and OPENID not in scopes:
             raise invalid_request("claims need the scope openid")

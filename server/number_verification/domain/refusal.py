@@ -13,6 +13,9 @@ class Kind(enum.Enum):
     PERMISSION_DENIED = enum.auto()
     USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK = enum.auto()
     NOT_FOUND = enum.auto()
+    ALREADY_EXISTS = enum.auto()
+    ABORTED = enum.auto()
+    FAILED_PRECONDITION = enum.auto()
     METHOD_NOT_ALLOWED = enum.auto()
     NOT_ACCEPTABLE = enum.auto()
     UNSUPPORTED_MEDIA_TYPE = enum.auto()
@@ -62,26 +65,53 @@ class Reason(enum.StrEnum):
     ROLE_MISSING = "role_missing"
     SCOPE_MISSING = "scope_missing"
     APPLICATION_UNKNOWN = "application_unknown"
+    APPLICATION_NOT_ACTIVE = "application_not_active"
     APPLICATION_SUSPENDED = "application_suspended"
+    APPLICATION_RETIRED = "application_retired"
+    CUSTOMER_SUSPENDED = "customer_suspended"
+    CUSTOMER_CLOSED = "customer_closed"
+    CHANNEL_PARTNER_SUSPENDED = "channel_partner_suspended"
+    NOT_SUBSCRIBED = "not_subscribed"
+    SUBSCRIPTION_SUSPENDED = "subscription_suspended"
+    PERSON_SUSPENDED = "person_suspended"
+    FLOW_NOT_ALLOWED = "flow_not_allowed"
+    PURPOSE_NOT_ALLOWED = "purpose_not_allowed"
+    SIGNED_REQUEST_MISSING = "signed_request_missing"
+    DPOP_MISSING = "dpop_missing"
+    OUT_OF_REACH = "out_of_reach"
     UNTRUSTED_EDGE = "untrusted_edge"
     NO_ACCESS_RULE = "no_access_rule"
+
+    # Whether the subscriber agrees.
+    CONSENT_MISSING = "consent_missing"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    CONSENT_EXPIRED = "consent_expired"
+    OPTED_OUT = "opted_out"
 
     # What was asked.
     INPUT_MALFORMED = "input_malformed"
     CORRELATOR_MALFORMED = "correlator_malformed"
     NO_SUCH_METHOD = "no_such_method"
     NO_SUCH_SESSION = "no_such_session"
+    NO_SUCH_ENTITY = "no_such_entity"
+    NAME_TAKEN = "name_taken"
+    STALE_ETAG = "stale_etag"
+    STATE_NOT_ALLOWED = "state_not_allowed"
     PEER_RATE = "peer_rate"
+    APPLICATION_RATE = "application_rate"
+    DAILY_QUOTA = "daily_quota"
+    MONTHLY_QUOTA = "monthly_quota"
     OVERLOAD = "overload"
 
     # What went wrong on our side.
     FAULT = "fault"
     STORE_UNAVAILABLE = "store_unavailable"
     STORE_FULL = "store_full"
+    STALE_REGISTRY = "stale_registry"
 
 
 class Violation(NamedTuple):
-    """One field of the input that breaks its rule. Never holds the field's value."""
+    """One field that breaks its rule, or one state that stands in the way. Never holds a value of the caller's."""
 
     field: str
     """The field's path in the contract's JSON names; empty for the input as a whole."""
@@ -95,7 +125,8 @@ class Refusal(Exception):
     Args:
         kind: what the caller is told.
         reason: what the operator is told.
-        violations: for INVALID_ARGUMENT, which fields break which rule.
+        violations: for INVALID_ARGUMENT, which fields break which rule; for ALREADY_EXISTS, ABORTED and
+            FAILED_PRECONDITION, what stands in the way.
         retry_after: seconds after which the same call may succeed, where that is known.
     """
 

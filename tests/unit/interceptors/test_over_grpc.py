@@ -10,7 +10,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from number_verification.domain.access import AccessCheck
-from number_verification.domain.application import Application, ApplicationStatus
+from number_verification.domain.application import Application
 from number_verification.domain.attribution import AttributionPolicy
 from number_verification.domain.contract import AccessRule, Caller, OriginNeed
 from number_verification.domain.grant import AccessGrant, AuthenticationMethod
@@ -95,7 +95,19 @@ class Applications:
     def find(self, client_id: str) -> Application | None:
         if client_id != "suspended":
             return None
-        return Application("suspended", "", {}, frozenset(), frozenset(), ApplicationStatus.SUSPENDED)
+        return Application(
+            client_id="suspended",
+            name="organizations/bank/applications/suspended",
+            customer="organizations/bank",
+            channel_partner="",
+            jwks={},
+            jwks_uri="",
+            redirect_uris=frozenset(),
+            flows=frozenset(),
+            scopes=frozenset(),
+            legal_bases={},
+            objection=Reason.APPLICATION_SUSPENDED,
+        )
 
 
 class NoBuckets(TokenBuckets):
