@@ -1,9 +1,12 @@
 """The composition root: the only place that picks concrete backends and puts the parts together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from threading import Thread
 from typing import NamedTuple
+
+from grpc_interceptor import ServerInterceptor
 
 from number_verification import log, metrics
 from number_verification.authorization import discovery
@@ -39,6 +42,7 @@ from number_verification.grpc_server import GrpcServer
 from number_verification.interceptors import chain, compose
 from number_verification.interceptors.origin import OriginCheck
 from number_verification.interceptors.token import InternalService
+from number_verification.internal_http.server import InternalHttpServer
 from number_verification.listener_settings import ListenAddress
 from number_verification.listening import listen
 from number_verification.onetime.lmdb import LmdbOneTimeStore
@@ -52,7 +56,7 @@ from number_verification.rest.api import RestApi
 from number_verification.rest.application import HttpApplication, oauth_endpoint
 from number_verification.rest.http import Handler, HttpRequest, HttpResponse
 from number_verification.rest.transcoding import Transcoder
-from number_verification.services.handlers import methods
+from number_verification.services.handlers import Method, methods
 from number_verification.services.messages import EventReader
 from number_verification.services.number_verification import NumberVerificationServicer
 from number_verification.services.subscriber_session import SubscriberSessionServicer
@@ -71,6 +75,7 @@ class Listeners(NamedTuple):
     radius: ListenAddress | None
     admin: ListenAddress
     proxy_protocol: ListenAddress | None = None
+    internal_http: ListenAddress | None = None
 
 
 def session_store(settings: Settings) -> SessionStore:
@@ -127,23 +132,33 @@ class Service:
 
     http: HttpApplication
     grpc_servers: tuple[GrpcServer, ...]
+    internal_http: InternalHttpServer | None
     ingress: ProxyIngress | None
     stores: tuple[SessionStore, OneTimeStore]
     drain_seconds: float
 
     def start(self) -> None:
-        """Begin to serve gRPC. HTTP is served by whoever hosts the WSGI application."""
+        """Begin to serve gRPC and internal HTTP. Public HTTP is served by whoever hosts the WSGI application."""
         for server in self.grpc_servers:
             server.start()
         if self.ingress is not None:
             self.ingress.start()
+        if self.internal_http is not None:
+            self.internal_http.start()
 
     def stop(self) -> None:
         """Let what runs finish, then release the stores."""
         if self.ingress is not None:
             self.ingress.stop(self.drain_seconds)
+        internal_http = (
+            Thread(target=self.internal_http.stop, args=(self.drain_seconds,)) if self.internal_http else None
+        )
+        if internal_http is not None:
+            internal_http.start()
         for server in self.grpc_servers:
             server.drain(self.drain_seconds)
+        if internal_http is not None:
+            internal_http.join()
         for store in self.stores:
             store.close()
 
@@ -180,22 +195,39 @@ def build(settings: Settings, listeners: Listeners) -> Service:
         )
     )
     grpc_servers = [GrpcServer(settings.grpc, listeners.grpc, public, interceptors)]
+    internal_http = None
     if settings.internal is not None and listeners.internal is not None:
         events = EventReader(ip_domain_rule(settings.network), MAX_EVENT_AGE, MAX_CLOCK_SKEW)
-        internal = methods(
-            subscriber_session_pb2.DESCRIPTOR.services_by_name["SubscriberSessionService"],
-            SubscriberSessionServicer(sessions, located, events, clock.now),
+        internal = list(
+            methods(
+                subscriber_session_pb2.DESCRIPTOR.services_by_name["SubscriberSessionService"],
+                SubscriberSessionServicer(sessions, located, events, clock.now),
+            )
         )
-        grpc_servers.append(GrpcServer(settings.internal, listeners.internal, list(internal), interceptors))
-    behaviours = {m.full_name: compose(interceptors, m.full_name, m.behaviour) for m in public}
+        grpc_servers.append(GrpcServer(settings.internal, listeners.internal, internal, interceptors))
+        if listeners.internal_http is not None:
+            rest = _rest(internal, interceptors, internal=True)
+            application = HttpApplication(rest, _documents(internal=True), settings.internal.threads)
+            internal_http = InternalHttpServer(settings.internal, listeners.internal_http, application)
     endpoints = {
         **_authorization_endpoints(settings, applications, one_time, access, located),
         **_documents(internal=False),
     }
-    transcoder = Transcoder([route for route in ROUTES if not route.internal])
-    http = HttpApplication(RestApi(transcoder, behaviours, interceptors), endpoints, settings.http.threads)
+    http = HttpApplication(_rest(public, interceptors, internal=False), endpoints, settings.http.threads)
     ingress = _ingress(settings, listeners)
-    return Service(http, tuple(grpc_servers), ingress, (sessions, one_time), settings.drain_seconds)
+    return Service(http, tuple(grpc_servers), internal_http, ingress, (sessions, one_time), settings.drain_seconds)
+
+
+def _rest(served: Sequence[Method], interceptors: Sequence[ServerInterceptor], *, internal: bool) -> RestApi:
+    """The REST of the internal APIs, or of the public ones, never of both."""
+    routes = [route for route in ROUTES if route.internal is internal]
+    exposed = {route.rpc for route in routes}
+    behaviours = {
+        method.full_name: compose(interceptors, method.full_name, method.behaviour)
+        for method in served
+        if method.full_name in exposed
+    }
+    return RestApi(Transcoder(routes), behaviours, interceptors)
 
 
 def _ingress(settings: Settings, listeners: Listeners) -> ProxyIngress | None:
