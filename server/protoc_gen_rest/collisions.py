@@ -17,9 +17,9 @@ def _rank(segment: str) -> int:
 def rival(route: Route, earlier: Iterable[Route]) -> Route | None:
     """A route among `earlier` that may answer to the same request, where neither of the two is more specific."""
     for other in earlier:
-        if other.http_method == route.http_method and _overlap(route, other):
-            if (route.segments, route.verb) == (other.segments, other.verb) or not _ranked(route, other):
-                return other
+        same = (route.segments, route.verb) == (other.segments, other.verb)
+        if other.http_method == route.http_method and _overlap(route, other) and (same or not _ranked(route, other)):
+            return other
     return None
 
 

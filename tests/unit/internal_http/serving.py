@@ -25,6 +25,12 @@ from number_verification.rest.transcoding import Transcoder
 
 TOKEN = "a-service-token-of-the-tests"
 ROOT = "/registry/v1/organizations"
+BODY_TO_COME = (
+    f"PATCH {ROOT}/a HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n"
+    f"Authorization: Bearer {TOKEN}\r\n\r\n{{"
+).encode()
+"""A good request of which the rest does not come."""
+
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
