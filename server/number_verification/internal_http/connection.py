@@ -30,8 +30,8 @@ otherwise."""
 MAX_LINGER = 256 * 1024
 """Bytes of such a rest; where there are more, the connection is closed."""
 
-_STATUSES = {"413": 431}
-"""Of cheroot's statuses those that mean something else: it calls a head that is too large an entity."""
+_STATUSES = {"413": 431, "501": 411}
+"""Statuses of ours for cheroot's: it calls a large head an entity, and we take no transfer coding at all."""
 
 _MORE_MAY_COME = (411, 414, 431)
 
@@ -114,8 +114,7 @@ class Request(HTTPRequest):
         # name, for the beginning of a verb. No name of ours holds one, so that there is nothing at such a path.
         self.path = b"" if _ENCODED_DELIMITER.search(path) else unquote_to_bytes(path or b"/")
         self.authority = b""
-        self.request_protocol = self.response_protocol = f"HTTP/1.{int(minor)}"
-        self.request_protocol = self.request_protocol.encode()
+        self.request_protocol, self.response_protocol = b"HTTP/1." + minor, f"HTTP/1.{int(minor)}"
         return True
 
     def read_request_headers(self) -> bool:

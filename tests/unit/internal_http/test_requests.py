@@ -5,6 +5,8 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from unit.internal_http.serving import BEARER, ROOT, TOKEN, Listener, everything, listening, status
 
@@ -174,9 +176,10 @@ def test_what_is_no_http(listener: Listener, name: str) -> None:
         assert internals not in answer
 
 
+@pytest.mark.parametrize("coding", ["chunked", "gzip, chunked", "identity", ""])
 @pytest.mark.parametrize("headers", [b"", b"Content-Length: 4\r\n"])
-def test_chunked_bodies_are_not_taken(listener: Listener, headers: bytes) -> None:
-    request = f"PATCH {ROOT}/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n".encode() + headers + b"\r\n"
+def test_transfer_codings_are_not_taken(listener: Listener, headers: bytes, coding: str) -> None:
+    request = f"PATCH {ROOT}/a HTTP/1.1\r\nTransfer-Encoding: {coding}\r\n".encode() + headers + b"\r\n"
     assert status(listener.send(request + b"0\r\n\r\nGET / HTTP/1.1\r\n\r\n")) == 411
 
 
@@ -215,3 +218,29 @@ def test_half_a_body_is_no_body(listener: Listener) -> None:
         raw.sendall(head + AUTHORIZED + b"\r\n{}")
         raw.shutdown(socket.SHUT_WR)
         assert status(everything(raw)) == 400
+
+
+_pieces = st.sampled_from(
+    [
+        b"GET / HTTP/1.1",
+        b"\r\n",
+        b"\n",
+        b":",
+        b" ",
+        b"Content-Length",
+        b"Transfer-Encoding: chunked",
+        b"1",
+        b"-",
+        b"\x00",
+    ]
+)
+
+
+@given(st.lists(st.binary(max_size=20) | _pieces, max_size=12).map(b"".join))
+def test_any_bytes_are_answered_or_hung_up_on(listener: Listener, content: bytes) -> None:
+    with socket.create_connection((listener.address.host, listener.address.port), timeout=10) as raw:
+        raw.sendall(content)
+        raw.shutdown(socket.SHUT_WR)
+        answer = everything(raw)
+    assert not answer or answer.startswith(b"HTTP/1.1 ")
+    assert b"HTTP/1.1 5" not in answer
