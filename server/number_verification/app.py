@@ -30,10 +30,12 @@ from number_verification.config import (
 from number_verification.domain import clock
 from number_verification.domain.access import AccessCheck
 from number_verification.domain.attribution import AttributionPolicy
+from number_verification.domain.audit import AuditKind
 from number_verification.domain.location import AddressPlan, LocatedDevice, locate
 from number_verification.domain.origin import NetworkOrigin
 from number_verification.domain.rate import TokenBuckets
 from number_verification.domain.refusal import Reason
+from number_verification.gen.audit.v1 import audit_pb2
 from number_verification.gen.numberverification.v2 import number_verification_pb2
 from number_verification.gen.routes import APIS, ROUTES
 from number_verification.gen.rules import ACCESS_RULES
@@ -51,11 +53,17 @@ from number_verification.origin.address import parse_address
 from number_verification.origin.attestation import TrustedEdges
 from number_verification.origin.proxy_listener import ProxyIngress
 from number_verification.origin.resolver import OriginPolicy, resolve_origin
+from number_verification.registry.audit.keeper import AuditKeeper
+from number_verification.registry.audit.numbers import NumberKeys
+from number_verification.registry.audit.seals import SealKey
+from number_verification.registry.audit.trail import AuditTrail
 from number_verification.registry.configured import ConfiguredApplications
 from number_verification.rest.api import RestApi
 from number_verification.rest.application import HttpApplication, oauth_endpoint
 from number_verification.rest.http import Handler, HttpRequest, HttpResponse
+from number_verification.rest.tables import Route
 from number_verification.rest.transcoding import Transcoder
+from number_verification.services.audit import AuditServicer
 from number_verification.services.handlers import Method, methods
 from number_verification.services.messages import EventReader
 from number_verification.services.number_verification import NumberVerificationServicer
@@ -126,6 +134,26 @@ def attribution_policy(network: NetworkSettings) -> AttributionPolicy:
     )
 
 
+def number_keys(settings: Settings) -> NumberKeys:
+    """What phone numbers are marked with in audit records."""
+    return NumberKeys(settings.data_dir / "keys", settings.audit.key_days)
+
+
+def audit_trail(settings: Settings) -> AuditTrail:
+    """Where this process writes its audit records.
+
+    Raises:
+        StoreUnavailable: nothing could be written there.
+    """
+    return AuditTrail(settings.data_dir / "audit", number_keys(settings))
+
+
+def audit_keeper(settings: Settings) -> AuditKeeper:
+    """What seals, counts and purges the audit trail, for the one process that does so."""
+    data_dir = settings.data_dir
+    return AuditKeeper(data_dir / "audit", data_dir / "keys", number_keys(settings), clock.now)
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What one worker process serves."""
@@ -134,7 +162,7 @@ class Service:
     grpc_servers: tuple[GrpcServer, ...]
     internal_http: InternalHttpServer | None
     ingress: ProxyIngress | None
-    stores: tuple[SessionStore, OneTimeStore]
+    stores: tuple[SessionStore, OneTimeStore, AuditTrail]
     drain_seconds: float
 
     def start(self) -> None:
@@ -166,6 +194,7 @@ class Service:
 def build(settings: Settings, listeners: Listeners) -> Service:
     """Put a worker's parts together."""
     sessions, one_time = session_store(settings), one_time_store(settings)
+    audit = audit_trail(settings)
     policy = attribution_policy(settings.network)
     plan = AddressPlan(
         direct=[(direct.network, direct.ip_domain) for direct in settings.network.direct],
@@ -181,6 +210,7 @@ def build(settings: Settings, listeners: Listeners) -> Service:
     limits = settings.limits
     interceptors = chain(
         rules=ACCESS_RULES,
+        audit=audit,
         buckets=TokenBuckets(limits.peer_rate, limits.peer_burst) if limits.peer_rate else None,
         access=access,
         internal_services=_internal_services(settings),
@@ -198,36 +228,42 @@ def build(settings: Settings, listeners: Listeners) -> Service:
     internal_http = None
     if settings.internal is not None and listeners.internal is not None:
         events = EventReader(ip_domain_rule(settings.network), MAX_EVENT_AGE, MAX_CLOCK_SKEW)
-        internal = list(
-            methods(
+        internal = [
+            *methods(
                 subscriber_session_pb2.DESCRIPTOR.services_by_name["SubscriberSessionService"],
                 SubscriberSessionServicer(sessions, located, events, clock.now),
-            )
-        )
+            ),
+            *methods(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], _audit_servicer(settings)),
+        ]
         grpc_servers.append(GrpcServer(settings.internal, listeners.internal, internal, interceptors))
         if listeners.internal_http is not None:
-            rest = _rest(internal, interceptors, internal=True)
-            application = HttpApplication(rest, _documents(internal=True), settings.internal.threads)
+            application = _rest(internal, interceptors, {}, settings.internal.threads, internal=True)
             internal_http = InternalHttpServer(settings.internal, listeners.internal_http, application)
-    endpoints = {
-        **_authorization_endpoints(settings, applications, one_time, access, located),
-        **_documents(internal=False),
-    }
-    http = HttpApplication(_rest(public, interceptors, internal=False), endpoints, settings.http.threads)
+    endpoints = _authorization_endpoints(settings, applications, one_time, access, located, audit)
+    http = _rest(public, interceptors, endpoints, settings.http.threads, internal=False)
     ingress = _ingress(settings, listeners)
-    return Service(http, tuple(grpc_servers), internal_http, ingress, (sessions, one_time), settings.drain_seconds)
+    stores = (sessions, one_time, audit)
+    return Service(http, tuple(grpc_servers), internal_http, ingress, stores, settings.drain_seconds)
 
 
-def _rest(served: Sequence[Method], interceptors: Sequence[ServerInterceptor], *, internal: bool) -> RestApi:
-    """The REST of the internal APIs, or of the public ones, never of both."""
-    routes = [route for route in ROUTES if route.internal is internal]
-    exposed = {route.rpc for route in routes}
-    behaviours = {
-        method.full_name: compose(interceptors, method.full_name, method.behaviour)
-        for method in served
-        if method.full_name in exposed
-    }
-    return RestApi(Transcoder(routes), behaviours, interceptors)
+def _rest(
+    served: Sequence[Method],
+    interceptors: Sequence[ServerInterceptor],
+    endpoints: Mapping[str, Mapping[str, Handler]],
+    threads: int,
+    *,
+    internal: bool,
+) -> HttpApplication:
+    """The REST of the internal APIs, or of the public ones, never of both; and beside it their documents."""
+    behaviours = {m.full_name: compose(interceptors, m.full_name, m.behaviour) for m in served}
+    routes = [route for route in ROUTES if route.internal is internal and route.rpc in behaviours]
+    api = RestApi(Transcoder(routes), behaviours, interceptors)
+    return HttpApplication(api, {**endpoints, **_documents(routes)}, threads)
+
+
+def _audit_servicer(settings: Settings) -> AuditServicer:
+    data_dir = settings.data_dir
+    return AuditServicer(data_dir / "audit", number_keys(settings), SealKey(data_dir / "keys"))
 
 
 def _ingress(settings: Settings, listeners: Listeners) -> ProxyIngress | None:
@@ -254,15 +290,19 @@ def _authorization_endpoints(
     one_time: OneTimeStore,
     access: AccessCheck,
     located: Locate,
+    audit: AuditTrail,
 ) -> Mapping[str, Mapping[str, Handler]]:
     issuer = settings.issuer
     keys, salt = signing(settings)
     authorize = oauth_endpoint(
         "authorize",
+        AuditKind.AUTHORIZATION,
         AuthorizationEndpoint(issuer, applications, _device_of_request(settings, located), one_time, clock.now),
+        audit,
     )
     token = oauth_endpoint(
         "token",
+        AuditKind.TOKEN,
         TokenEndpoint(
             audiences=frozenset({issuer, issuer + discovery.TOKEN_PATH}),
             applications=applications,
@@ -272,6 +312,7 @@ def _authorization_endpoints(
             lifetime=seconds(settings.tokens.lifetime_seconds),
             clock=clock.now,
         ),
+        audit,
     )
     configuration = discovery.document(issuer)
     return {
@@ -295,11 +336,12 @@ def _device_of_request(settings: Settings, located: Locate) -> Callable[[HttpReq
     return device
 
 
-def _documents(*, internal: bool) -> Mapping[str, Mapping[str, Handler]]:
+def _documents(routes: Sequence[Route]) -> Mapping[str, Mapping[str, Handler]]:
+    """The documents of the APIs that have any of the routes."""
     found: dict[str, Mapping[str, Handler]] = {}
     generated = resources.files("number_verification.gen")
     for api in APIS:
-        if api.internal is not internal:
+        if not any(route.template.startswith(f"{api.base_path}/") for route in routes):
             continue
         for ending, media_type in (("json", "application/json"), ("yaml", "application/yaml")):
             body = generated.joinpath(f"{api.document}.{ending}").read_bytes()

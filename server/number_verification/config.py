@@ -8,14 +8,13 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from number_verification.authorization.http_fetch import check_uri
 from number_verification.authorization.jose import ALGORITHMS
 from number_verification.authorization.jwks import StaticKeySet
-from number_verification.domain.application import ApplicationStatus
 from number_verification.domain.clock import HOUR, SECOND, Milliseconds
 from number_verification.listener_settings import (
     AdminSettings,
@@ -181,7 +180,7 @@ class ApplicationSettings(Section):
     jwks: dict[str, Any] = Field(repr=False)
     redirect_uris: frozenset[str] = Field(min_length=1)
     scopes: frozenset[str] = Field(min_length=1)
-    status: ApplicationStatus = ApplicationStatus.ACTIVE
+    status: Literal["active", "suspended"] = "active"
 
     @field_validator("redirect_uris")
     @classmethod
@@ -227,6 +226,15 @@ class StoreSettings(Section):
     """Room for codes, tokens and used identifiers."""
 
 
+class AuditSettings(Section):
+    """The audit trail."""
+
+    keep_days: int = Field(default=400, ge=1)
+    """Days after which records are removed."""
+    key_days: int = Field(default=30, ge=1, le=366)
+    """How long one key serves for the hashes of phone numbers."""
+
+
 class Settings(Section):
     """Everything there is to set."""
 
@@ -251,6 +259,7 @@ class Settings(Section):
     applications: tuple[ApplicationSettings, ...] = ()
     limits: LimitSettings = LimitSettings()
     store: StoreSettings = StoreSettings()
+    audit: AuditSettings = AuditSettings()
 
     def faults(self) -> list[str]:
         """What is unsafe or contradictory between sections, each a sentence that begins with where it is."""

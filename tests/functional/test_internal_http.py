@@ -41,17 +41,28 @@ def test_it_serves_no_public_route(internal: tuple[Service, str]) -> None:
     assert Rest(service).share(service.external_token()).code != "NOT_FOUND"
 
 
-def test_the_public_listener_serves_no_internal_route(internal: tuple[Service, str]) -> None:
-    service, root = internal
+def status(root: str, method: str, path: str) -> int:
+    return request(root, method, path).status
+
+
+def test_a_route_is_served_by_one_listener_at_most(internal: tuple[Service, str]) -> None:
+    service, inside = internal
+    outside = service.description["api_root"]
     for route in ROUTES:
         path = "/" + "/".join(route.segments).replace("*", "x") + (f":{route.verb}" if route.verb else "")
-        public = request(service.description["api_root"], route.http_method, path).status
-        inside = request(root, route.http_method, path).status
-        assert (public == 404, inside == 404) == (route.internal, not route.internal)
+        assert status(outside if route.internal else inside, route.http_method, path) == 404
     for api in APIS:
-        path = f"{api.base_path}/openapi.json"
-        statuses = (request(service.description["api_root"], "GET", path).status, request(root, "GET", path).status)
-        assert statuses == ((404, 200) if api.internal else (200, 404))
+        assert status(outside if api.internal else inside, "GET", f"{api.base_path}/openapi.json") == 404
+
+
+def test_it_serves_the_internal_apis(internal: tuple[Service, str]) -> None:
+    _, root = internal
+    (api,) = (api for api in APIS if "audit" in api.base_path)
+    assert status(root, "GET", f"{api.base_path}/openapi.json") == 200
+    assert status(root, "GET", f"{api.base_path}/openapi.yaml") == 200
+    (route, *_) = (route for route in ROUTES if route.template.startswith(api.base_path))
+    path = "/" + "/".join(route.segments).replace("*", "x") + (f":{route.verb}" if route.verb else "")
+    assert status(root, route.http_method, path) == 401
 
 
 def test_readiness_looks_at_it(internal: tuple[Service, str]) -> None:

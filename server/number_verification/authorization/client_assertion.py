@@ -143,6 +143,6 @@ def _verified(
     check_audience(claims, audiences)
     times = check_times(claims, now)
     replay.use_up(one_time, client_id, text(claims, "jti"), times)
-    if not application.is_active:
-        raise InvalidToken(Reason.APPLICATION_SUSPENDED)
+    if application.objection is not None:
+        raise InvalidToken(application.objection)
     return application

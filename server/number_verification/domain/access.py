@@ -80,8 +80,8 @@ class AccessCheck:
             # An external issuer onboards its own clients; ours are all known.
             if grant.anchor is not None:
                 raise Refusal(Kind.PERMISSION_DENIED, Reason.APPLICATION_UNKNOWN)
-        elif not application.is_active:
-            raise Refusal(Kind.PERMISSION_DENIED, Reason.APPLICATION_SUSPENDED)
+        elif application.objection is not None:
+            raise Refusal(Kind.PERMISSION_DENIED, application.objection)
         if not scopes <= grant.scopes:
             raise Refusal(Kind.PERMISSION_DENIED, Reason.SCOPE_MISSING)
 

@@ -65,22 +65,50 @@ class Reason(enum.StrEnum):
     ROLE_MISSING = "role_missing"
     SCOPE_MISSING = "scope_missing"
     APPLICATION_UNKNOWN = "application_unknown"
+    APPLICATION_NOT_ACTIVE = "application_not_active"
     APPLICATION_SUSPENDED = "application_suspended"
+    APPLICATION_RETIRED = "application_retired"
+    CUSTOMER_SUSPENDED = "customer_suspended"
+    CUSTOMER_CLOSED = "customer_closed"
+    CHANNEL_PARTNER_SUSPENDED = "channel_partner_suspended"
+    NOT_SUBSCRIBED = "not_subscribed"
+    SUBSCRIPTION_SUSPENDED = "subscription_suspended"
+    PERSON_SUSPENDED = "person_suspended"
+    FLOW_NOT_ALLOWED = "flow_not_allowed"
+    PURPOSE_NOT_ALLOWED = "purpose_not_allowed"
+    SIGNED_REQUEST_MISSING = "signed_request_missing"
+    DPOP_MISSING = "dpop_missing"
+    OUT_OF_REACH = "out_of_reach"
     UNTRUSTED_EDGE = "untrusted_edge"
     NO_ACCESS_RULE = "no_access_rule"
+
+    # Whether the subscriber agrees.
+    CONSENT_MISSING = "consent_missing"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    CONSENT_EXPIRED = "consent_expired"
+    OPTED_OUT = "opted_out"
 
     # What was asked.
     INPUT_MALFORMED = "input_malformed"
     CORRELATOR_MALFORMED = "correlator_malformed"
     NO_SUCH_METHOD = "no_such_method"
     NO_SUCH_SESSION = "no_such_session"
+    NO_SUCH_ENTITY = "no_such_entity"
+    NAME_TAKEN = "name_taken"
+    STALE_ETAG = "stale_etag"
+    STATE_NOT_ALLOWED = "state_not_allowed"
     PEER_RATE = "peer_rate"
+    APPLICATION_RATE = "application_rate"
+    DAILY_QUOTA = "daily_quota"
+    MONTHLY_QUOTA = "monthly_quota"
     OVERLOAD = "overload"
 
     # What went wrong on our side.
     FAULT = "fault"
     STORE_UNAVAILABLE = "store_unavailable"
     STORE_FULL = "store_full"
+    STALE_REGISTRY = "stale_registry"
+    AUDIT_UNAVAILABLE = "audit_unavailable"
 
 
 class Violation(NamedTuple):

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from number_verification.config import ApplicationSettings
-from number_verification.domain.application import Application
+from number_verification.domain.application import Application, Flow, LegalBasis
+from number_verification.domain.refusal import Reason
 
 
 class ConfiguredApplications:
@@ -13,11 +14,16 @@ class ConfiguredApplications:
         self._by_client_id = {
             settings.client_id: Application(
                 client_id=settings.client_id,
-                name=settings.name,
+                name=settings.client_id,
+                customer="",
+                channel_partner="",
                 jwks=settings.jwks,
+                jwks_uri="",
                 redirect_uris=settings.redirect_uris,
+                flows=frozenset({Flow.AUTHORIZATION_CODE}),
                 scopes=settings.scopes,
-                status=settings.status,
+                legal_bases={scope: LegalBasis.CONTRACT for scope in settings.scopes if scope.startswith("dpv:")},
+                objection=Reason.APPLICATION_SUSPENDED if settings.status == "suspended" else None,
             )
             for settings in applications
         }

@@ -15,7 +15,7 @@ from number_verification.authorization.client_assertion import (
     ClientAuthenticationFailed,
     verify_client_assertion,
 )
-from number_verification.domain.application import Application, ApplicationStatus
+from number_verification.domain.application import Application
 from number_verification.domain.refusal import Reason
 from unit.authorization.support import EC, NOW, OKP, REMOVED, RSA, SECONDS, DictStore, changed, mint, public
 
@@ -23,9 +23,18 @@ ISSUER = "https://issuer.example"
 ENDPOINT = ISSUER + "/oauth2/token"
 AUDIENCES = frozenset({ISSUER, ENDPOINT})
 BANK = Application(
-    "bank", "A bank", public(EC, RSA, OKP), frozenset({"https://bank.example/cb"}), frozenset({"openid"})
+    client_id="bank",
+    name="organizations/bank/applications/bank",
+    customer="organizations/bank",
+    channel_partner="",
+    jwks=public(EC, RSA, OKP),
+    jwks_uri="",
+    redirect_uris=frozenset({"https://bank.example/cb"}),
+    flows=frozenset(),
+    scopes=frozenset({"openid"}),
+    legal_bases={},
 )
-SHOP = replace(BANK, client_id="shop", status=ApplicationStatus.SUSPENDED)
+SHOP = replace(BANK, client_id="shop", objection=Reason.APPLICATION_SUSPENDED)
 CLAIMS = {
     "iss": "bank", "sub": "bank", "aud": ENDPOINT, "iat": SECONDS, "exp": SECONDS + 300, "jti": "assertion-1",
 }  # fmt: skip

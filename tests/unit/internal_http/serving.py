@@ -11,6 +11,7 @@ from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import Any, NamedTuple
 
 from golden.contracts import REGISTRY
+from number_verification.domain.audit import AuditRecord
 from number_verification.domain.refusal import Kind, Reason, Refusal, Violation
 from number_verification.interceptors import chain, compose
 from number_verification.interceptors.origin import OriginCheck
@@ -41,6 +42,10 @@ class Registry:
         self.reached = threading.Semaphore(0)
         """Released by each call that is held up."""
         self.may_go = threading.Event()
+        self.records: list[AuditRecord] = []
+
+    def record(self, record: AuditRecord, phone_number: str = "") -> None:
+        self.records.append(record)
 
     def get(self, request: Any, _: object) -> Any:
         if request.name == "organizations/held-up":
@@ -133,6 +138,7 @@ def application(registry: Registry, threads: int = 2) -> HttpApplication:
     )
     interceptors = chain(
         rules=REGISTRY.access,
+        audit=registry,
         buckets=None,
         access=None,  # type: ignore[arg-type]  # no method here is for API consumers
         internal_services=[service],

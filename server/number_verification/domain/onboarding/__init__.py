@@ -1,0 +1,1 @@
+"""Who is served, and on what terms: organizations, people, products, subscriptions and applications."""
