@@ -132,7 +132,8 @@ class RecentEndings:
         self._failing = False
 
     def start(self) -> None:
-        """Begin to poll."""
+        """Begin to poll. After this, memory is fresh if the database can be read."""
+        self._try_to_poll()
         self._thread.start()
 
     def stop(self) -> None:
@@ -142,16 +143,19 @@ class RecentEndings:
             self._thread.join()
 
     def _run(self) -> None:
-        while True:
-            try:
-                self.poll()
-                self._failing = False
-            except StoreUnavailable as fault:
-                if not self._failing:
-                    log.fault("approvals_poll_failed", fault)
-                self._failing = True
-            if self._stopping.wait(self._poll_interval):
-                return
+        while not self._stopping.wait(self._poll_interval):
+            self._try_to_poll()
+
+    def _try_to_poll(self) -> None:
+        try:
+            self.poll()
+        except StoreUnavailable as fault:
+            # Said once: polls are many.
+            if not self._failing:
+                log.fault("approvals_poll_failed", fault)
+            self._failing = True
+        else:
+            self._failing = False
 
     def poll(self) -> None:
         """Take in what was recorded since the last time.
