@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import approvals, flow, grpc_verify, ingest, report, resolve, rest_verify
+from bench import approvals, audit, flow, grpc_verify, ingest, report, resolve, rest_verify
 from bench.context import Context
 from bench.loads.generator import generating
 from bench.measure import Cores, cores
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "b": [rest_verify.measure],
     "c": [flow.measure],
     "d": [resolve.measure, ingest.measure],
+    "e": [audit.measure],
     "f": [approvals.measure],
 }
 
