@@ -1,5 +1,6 @@
 """User approval as the authorization server and the API ask for it, over a real database."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -65,11 +66,19 @@ def based_on(basis: LegalBasis | None) -> Application:
     return replace(APPLICATION, legal_bases={FRAUD: basis} if basis else {})
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    engine = open_database(f"sqlite:///{tmp_path}/registry.db")
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "registry.db"
+    engine = open_database(f"sqlite:///{path}")
     migrate(engine)
-    return engine
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def engine(tmp_path: Path, migrated: Path) -> Engine:
+    shutil.copy(migrated, tmp_path)
+    return open_database(f"sqlite:///{tmp_path}/{migrated.name}")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What ended grants lately, over a real database and with clocks that the tests turn."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,11 +50,19 @@ def clocks() -> Clocks:
     return Clocks()
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    engine = open_database(f"sqlite:///{tmp_path}/registry.db")
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "registry.db"
+    engine = open_database(f"sqlite:///{path}")
     migrate(engine)
-    return engine
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def engine(tmp_path: Path, migrated: Path) -> Engine:
+    shutil.copy(migrated, tmp_path)
+    return open_database(f"sqlite:///{tmp_path}/{migrated.name}")
 
 
 @pytest.fixture
@@ -305,7 +314,7 @@ def test_polling_outlives_a_database_that_is_away(
     recent = recent_endings(records, clocks)
     recent.start()
     try:
-        wait_until(recent.fresh)
+        assert recent.fresh()
         with engine.begin() as connection:
             connection.execute(text("ALTER TABLE change_counter RENAME TO away"))
         logged: list[str] = []
