@@ -190,9 +190,10 @@ def build(settings: Settings, listeners: Listeners) -> Service:
     behaviours = {m.full_name: compose(interceptors, m.full_name, m.behaviour) for m in public}
     endpoints = {
         **_authorization_endpoints(settings, applications, one_time, access, located),
-        **_documents(),
+        **_documents(internal=False),
     }
-    http = HttpApplication(RestApi(Transcoder(ROUTES), behaviours, interceptors), endpoints, settings.http.threads)
+    transcoder = Transcoder([route for route in ROUTES if not route.internal])
+    http = HttpApplication(RestApi(transcoder, behaviours, interceptors), endpoints, settings.http.threads)
     ingress = _ingress(settings, listeners)
     return Service(http, tuple(grpc_servers), ingress, (sessions, one_time), settings.drain_seconds)
 
@@ -262,10 +263,12 @@ def _device_of_request(settings: Settings, located: Locate) -> Callable[[HttpReq
     return device
 
 
-def _documents() -> Mapping[str, Mapping[str, Handler]]:
+def _documents(*, internal: bool) -> Mapping[str, Mapping[str, Handler]]:
     found: dict[str, Mapping[str, Handler]] = {}
     generated = resources.files("number_verification.gen")
     for api in APIS:
+        if api.internal is not internal:
+            continue
         for ending, media_type in (("json", "application/json"), ("yaml", "application/yaml")):
             body = generated.joinpath(f"{api.document}.{ending}").read_bytes()
             found[f"{api.base_path}/openapi.{ending}"] = {

@@ -59,8 +59,27 @@ TABLE: dict[Kind, PublicError] = {
         "USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK",
         "The end user was not authenticated by the mobile network.",
     ),
-    Kind.NOT_FOUND: PublicError(
-        "NOT_FOUND", 404, grpc.StatusCode.NOT_FOUND, "NOT_FOUND", "There is nothing at this path."
+    Kind.NOT_FOUND: PublicError("NOT_FOUND", 404, grpc.StatusCode.NOT_FOUND, "NOT_FOUND", "There is no such resource."),
+    Kind.ALREADY_EXISTS: PublicError(
+        "ALREADY_EXISTS",
+        409,
+        grpc.StatusCode.ALREADY_EXISTS,
+        "ALREADY_EXISTS",
+        "There is such a resource already.",
+    ),
+    Kind.ABORTED: PublicError(
+        "ABORTED",
+        409,
+        grpc.StatusCode.ABORTED,
+        "ABORTED",
+        "The resource was changed in the meantime. Read it again before the next attempt.",
+    ),
+    Kind.FAILED_PRECONDITION: PublicError(
+        "FAILED_PRECONDITION",
+        400,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "FAILED_PRECONDITION",
+        "The state of the resource does not allow this.",
     ),
     Kind.METHOD_NOT_ALLOWED: PublicError(
         "METHOD_NOT_ALLOWED",

@@ -29,6 +29,8 @@ class Exposed(NamedTuple):
     api: Any
     """The value of its `api` option."""
     bindings: tuple[Binding, ...]
+    internal: bool
+    """Whether its methods are for internal callers."""
 
 
 def exposed_services(contract: Contract, access: Mapping[str, AccessRule]) -> list[Exposed]:
@@ -46,14 +48,21 @@ def exposed_services(contract: Contract, access: Mapping[str, AccessRule]) -> li
         if api is None and rules:
             raise contract.error(rules[0][0], "an HTTP rule in a service without an api option", "http")
         if api is not None:
-            bindings: list[Binding] = []
-            for method, rule in rules:
-                if access[rpc_name(method)].caller is not Caller.API_CONSUMER:
-                    raise contract.error(method, "only methods for API consumers are exposed", "http")
-                bindings.extend(_bindings(contract, method, rule, api))
-            found.append(Exposed(service, api, tuple(bindings)))
+            internal = _is_internal(contract, service, access)
+            bindings = [b for method, rule in rules for b in _bindings(contract, method, rule, api)]
+            marked = tuple(binding._replace(route=binding.route._replace(internal=internal)) for binding in bindings)
+            found.append(Exposed(service, api, marked, internal))
     _refuse_collisions(contract, [binding for exposed in found for binding in exposed.bindings])
     return found
+
+
+def _is_internal(contract: Contract, service: ServiceDescriptor, access: Mapping[str, AccessRule]) -> bool:
+    """Whether a service is for internal callers. A listener serves services as a whole, so one kind calls them all."""
+    callers = [access[rpc_name(method)].caller for method in service.methods]
+    for method, caller in zip(service.methods, callers, strict=True):
+        if caller is not callers[0]:
+            raise contract.error(method, "all methods of an exposed service must be for one kind of caller", "access")
+    return Caller.INTERNAL_SERVICE in callers
 
 
 def _check_base_path(contract: Contract, service: ServiceDescriptor, base_path: str, others: Iterable[str]) -> None:

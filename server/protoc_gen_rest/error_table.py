@@ -22,7 +22,10 @@ ERRORS = {
     "NUMBER_VERIFICATION.USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK": ErrorRow(
         403, "The end user was not authenticated by the mobile network."
     ),
-    "NOT_FOUND": ErrorRow(404, "There is nothing at this path."),
+    "NOT_FOUND": ErrorRow(404, "There is no such resource."),
+    "ALREADY_EXISTS": ErrorRow(409, "There is such a resource already."),
+    "ABORTED": ErrorRow(409, "The resource was changed in the meantime. Read it again before the next attempt."),
+    "FAILED_PRECONDITION": ErrorRow(400, "The state of the resource does not allow this."),
     "METHOD_NOT_ALLOWED": ErrorRow(405, "This path does not know the method."),
     "NOT_ACCEPTABLE": ErrorRow(406, "The server answers with application/json, which the Accept header excludes."),
     "UNSUPPORTED_MEDIA_TYPE": ErrorRow(415, "The request body must be application/json in UTF-8."),
@@ -39,12 +42,17 @@ EVERYWHERE = (
     "UNAUTHENTICATED",
     "NOT_ACCEPTABLE",
     "TOO_MANY_REQUESTS",
-    "QUOTA_EXCEEDED",
     "INTERNAL",
     "UNAVAILABLE",
     "TIMEOUT",
 )
 """The codes that every operation can answer with."""
+
+PUBLIC = ("QUOTA_EXCEEDED",)
+"""The codes that only operations of public APIs can answer with, but every one of them."""
+
+INTERNAL = ("PERMISSION_DENIED",)
+"""The codes that every operation of an internal API can answer with: its callers need a role."""
 
 WITH_BODY = ("UNSUPPORTED_MEDIA_TYPE",)
 """The codes that only operations with a body can answer with."""
@@ -56,6 +64,7 @@ STATUS_TEXTS = {
     404: "There is no such resource",
     405: "The resource does not know the method",
     406: "The answer cannot be given in an acceptable form",
+    409: "The resource is not as the request takes it to be",
     415: "The body is not JSON",
     429: "There are too many requests",
     500: "A fault of the service",

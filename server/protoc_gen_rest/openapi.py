@@ -1,7 +1,8 @@
 """The OpenAPI 3.0.3 document of a service."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -10,7 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from number_verification.domain.contract import AccessRule
 from protoc_gen_rest.bindings import Binding, Exposed
 from protoc_gen_rest.contract import Contract
-from protoc_gen_rest.error_table import ERRORS, EVERYWHERE, STATUS_TEXTS, WITH_BODY
+from protoc_gen_rest.error_table import ERRORS, EVERYWHERE, INTERNAL, PUBLIC, STATUS_TEXTS, WITH_BODY
 from protoc_gen_rest.httprule import Literal, Plain, Template, Variable, Wildcard
 from protoc_gen_rest.rules import reachable
 from protoc_gen_rest.schemas import Schema, Schemas
@@ -35,6 +36,25 @@ _HEADERS: Schema = {
         "description": "Seconds after which to try again (RFC 9110 §10.2.3).",
         "schema": {"type": "integer", "format": "int32", "minimum": 1},
     },
+}
+_PUBLIC_SECURITY: Schema = {
+    "openId": {
+        "type": "openIdConnect",
+        # Relative to the server's host: the issuer is the root of the operator's HTTP listener.
+        "openIdConnectUrl": "/.well-known/openid-configuration",
+    }
+}
+_INTERNAL_SECURITY: Schema = {
+    "clientCredentials": {
+        "type": "oauth2",
+        "description": (
+            "A token of the client-credentials grant, sent as a bearer token. The token URL is relative to the issuer,"
+            " the root of the operator's public HTTP listener, and not to this server. In place of such a token, a"
+            " service of the operator may send its service token, or show its client certificate (mutual TLS). Which"
+            " roles may call an operation stands in its `x-roles`; any one of them is enough."
+        ),
+        "flows": {"clientCredentials": {"tokenUrl": "/oauth2/token", "scopes": {}}},
+    }
 }
 _SCHEMAS: Schema = {
     "XCorrelator": {
@@ -102,7 +122,7 @@ _Dumper.add_representer(str, _represent_text)
 class _Document:
     def __init__(self, contract: Contract, exposed: Exposed, access: Mapping[str, AccessRule]) -> None:
         self._contract = contract
-        self._service, self._api, self._bindings = exposed
+        self._service, self._api, self._bindings, self._internal = exposed
         self._access = access
         requests = _types(binding.method.input_type for binding in self._bindings)
         responses = _types(binding.method.output_type for binding in self._bindings)
@@ -111,11 +131,12 @@ class _Document:
         self._schemas.components.update(_SCHEMAS)
         self._responses: dict[str, tuple[tuple[str, ...], Schema]] = {}
         self._operation_ids: set[str] = set()
+        self._names = _parameter_names(self._bindings)
 
     def build(self) -> Schema:
         paths: dict[str, Schema] = {}
         for binding in self._bindings:
-            path = _path(binding.template)
+            path = _path(binding.template, self._names[_shape(binding.template)])
             operation = self._operation(binding)
             paths.setdefault(path.removeprefix(self._api.base_path), {})[binding.route.http_method.lower()] = operation
         return {
@@ -132,8 +153,8 @@ class _Document:
                     "url": "{apiRoot}" + self._api.base_path,
                     "variables": {
                         "apiRoot": {
-                            "default": "http://localhost:9091",
-                            "description": "The root of the operator's APIs.",
+                            "default": "http://localhost:9092" if self._internal else "http://localhost:9091",
+                            "description": f"The root of the operator's {'internal ' if self._internal else ''}APIs.",
                         }
                     },
                 }
@@ -141,13 +162,7 @@ class _Document:
             "tags": [{"name": tag.name, "description": tag.description} for tag in self._api.tags],
             "paths": paths,
             "components": {
-                "securitySchemes": {
-                    "openId": {
-                        "type": "openIdConnect",
-                        # Relative to the server's host: the issuer is the root of the operator's HTTP listener.
-                        "openIdConnectUrl": "/.well-known/openid-configuration",
-                    }
-                },
+                "securitySchemes": _INTERNAL_SECURITY if self._internal else _PUBLIC_SECURITY,
                 "parameters": {
                     "x-correlator": {
                         "name": "x-correlator",
@@ -185,12 +200,22 @@ class _Document:
         ]
         if route.body:
             operation["requestBody"] = {"content": _json(self._body(binding)), "required": route.body_required}
-        codes = (*EVERYWHERE, *(WITH_BODY if route.body else ()), *(option.error_codes if option is not None else ()))
+        codes = (
+            *EVERYWHERE,
+            *(INTERNAL if self._internal else PUBLIC),
+            *(WITH_BODY if route.body else ()),
+            *(option.error_codes if option is not None else ()),
+        )
         operation["responses"] = {
             "200": {"description": "OK", "headers": _CORRELATOR_HEADER, "content": _json(self._answer(binding))},
             **self._error_responses(binding, codes),
         }
-        operation["security"] = [{"openId": sorted(self._access[route.rpc].scopes)}]
+        rule = self._access[route.rpc]
+        if self._internal:
+            operation["security"] = [{"clientCredentials": []}]
+            operation["x-roles"] = sorted(rule.roles)
+        else:
+            operation["security"] = [{"openId": sorted(rule.scopes)}]
         return operation
 
     def _body(self, binding: Binding) -> Schema:
@@ -205,7 +230,8 @@ class _Document:
         return self._schemas.field(response.fields_by_name[field]) if field else self._schemas.message(response)
 
     def _path_parameters(self, binding: Binding) -> Iterator[Schema]:
-        for segment, name in _named_wildcards(binding.template.segments):
+        names = self._names[_shape(binding.template)]
+        for (segment, _), name in zip(_named_wildcards(binding.template.segments), names, strict=True):
             schema: Schema = {"type": "string"}
             if isinstance(segment, Variable):
                 field = _field(binding.method.input_type, segment.field_path)
@@ -280,21 +306,41 @@ def _field(message: Descriptor, path: tuple[str, ...]) -> FieldDescriptor:
 def _named_wildcards(segments: tuple[Plain | Variable, ...]) -> Iterator[tuple[Plain | Variable, str]]:
     """Each wildcard of a template by the name of its parameter in the document, with the segment it stands in.
 
-    OpenAPI knows one-segment parameters only. A variable of several wildcards becomes several parameters.
+    OpenAPI knows one-segment parameters only. What follows a literal within a variable is named for it, as the flat
+    paths of Google's discovery documents are: `{name=shelves/*/books/*}` has `shelvesId` and `booksId`.
     """
-    anonymous = 0
+    taken: Counter[str] = Counter()
     for segment in segments:
-        if isinstance(segment, Variable):
-            wildcards = sum(isinstance(part, Wildcard) for part in segment.segments)
-            stem = ".".join(segment.field_path)
-            for number in range(1, wildcards + 1):
-                yield segment, stem if wildcards == 1 else f"{stem}{number}"
-        elif isinstance(segment, Wildcard):
-            anonymous += 1
-            yield segment, f"segment{anonymous}"
+        before: Plain | None = None
+        for part in segment.segments if isinstance(segment, Variable) else (segment,):
+            if isinstance(part, Wildcard):
+                name = f"{before.text}Id" if isinstance(before, Literal) else _variable_name(segment)
+                taken[name] += 1
+                yield segment, name if taken[name] == 1 else f"{name}{taken[name]}"
+            before = part
 
 
-def _path(template: Template) -> str:
-    names = iter([name for _, name in _named_wildcards(template.segments)])
+def _variable_name(segment: Plain | Variable) -> str:
+    return ".".join(segment.field_path) if isinstance(segment, Variable) else "segment"
+
+
+def _parameter_names(bindings: Iterable[Binding]) -> dict[str, tuple[str, ...]]:
+    """The names of path parameters by the shape of the path: those of its first binding.
+
+    Paths that differ in these names only are identical and must not stand side by side (OpenAPI 3.0.3, Paths Object).
+    """
+    names: dict[str, tuple[str, ...]] = {}
+    for binding in bindings:
+        template = binding.template
+        names.setdefault(_shape(template), tuple(name for _, name in _named_wildcards(template.segments)))
+    return names
+
+
+def _shape(template: Template) -> str:
+    return _path(template, [""] * sum(isinstance(part, Wildcard) for part in template.plain))
+
+
+def _path(template: Template, parameter_names: Iterable[str]) -> str:
+    names = iter(parameter_names)
     parts = (str(part) if isinstance(part, Literal) else f"{{{next(names)}}}" for part in template.plain)
     return "/" + "/".join(parts) + (f":{Literal(template.verb)}" if template.verb else "")

@@ -36,7 +36,7 @@ def generate(contract: Contract) -> dict[str, str]:
     access, messages = access_rules(contract), message_rules(contract)
     exposed = exposed_services(contract, access)
     routes = sorted((binding.route for service in exposed for binding in service.bindings), key=sort_key)
-    apis = [Api(service.api.base_path, _document_name(service)) for service in exposed]
+    apis = [Api(service.api.base_path, _document_name(service), service.internal) for service in exposed]
     files = {"rules.py": emit.rules_module(access, messages), "routes.py": emit.routes_module(apis, routes)}
     for service, api in zip(exposed, apis, strict=True):
         content = document(contract, service, access)

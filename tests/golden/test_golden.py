@@ -5,14 +5,20 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
 from openapi_spec_validator import validate
 
 from golden.compiled import GOLDEN, compiled
 from protoc_gen_rest.plugin import respond
+
+APIS = ("library", "registry")
+"""A public one, and an internal one."""
 
 
 def assert_golden(name: str, content: str) -> None:
@@ -23,24 +29,43 @@ def assert_golden(name: str, content: str) -> None:
     assert content == path.read_text()
 
 
-def test_good_contract() -> None:
-    response = respond(compiled("library/v1/library.proto"))
+@pytest.mark.parametrize("api", APIS)
+def test_good_contract(api: str) -> None:
+    response = respond(compiled(f"{api}/v1/{api}.proto"))
     assert response.error == ""
     names = {file.name for file in response.file}
-    assert names == {"routes.py", "rules.py", "openapi/library-v1.json", "openapi/library-v1.yaml"}
+    assert names == {"routes.py", "rules.py", f"openapi/{api}-v1.json", f"openapi/{api}-v1.yaml"}
     for file in response.file:
         # Not `.py`: what is expected is data here, not code to lint.
-        assert_golden(f"library/{file.name.replace('.py', '.py.txt')}", file.content)
+        assert_golden(f"{api}/{file.name.replace('.py', '.py.txt')}", file.content)
 
 
-def test_document_is_valid_openapi() -> None:
-    response = respond(compiled("library/v1/library.proto"))
-    (document,) = (file.content for file in response.file if file.name.endswith(".json"))
-    validate(json.loads(document))
+@pytest.mark.parametrize("api", APIS)
+def test_document_is_valid_openapi(api: str) -> None:
+    response = respond(compiled(f"{api}/v1/{api}.proto"))
+    (text,) = (file.content for file in response.file if file.name.endswith(".json"))
+    document = json.loads(text)
+    validate(document)
+    # Paths that differ in the names of their parameters only are the same (OpenAPI 3.0.3, Paths Object).
+    shapes = [re.sub(r"{[^}]*}", "{}", path) for path in document["paths"]]
+    assert len(set(shapes)) == len(shapes)
 
 
-def test_generated_modules_hold_the_data(tmp_path: Path) -> None:
-    response = respond(compiled("library/v1/library.proto"))
+def test_apis_of_both_kinds_in_one_table() -> None:
+    response = respond(compiled("library/v1/library.proto", "registry/v1/registry.proto"))
+    (routes,) = (file.content for file in response.file if file.name == "routes.py")
+    scope: dict[str, Any] = {}
+    exec(compile(routes, "routes.py", "exec"), scope)  # noqa: S102 - our own output
+    assert {api.base_path: api.internal for api in scope["APIS"]} == {"/library/v1": False, "/registry/v1": True}
+    assert {(route.segments[0], route.internal) for route in scope["ROUTES"]} == {
+        ("library", False),
+        ("registry", True),
+    }
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_generated_modules_hold_the_data(api: str, tmp_path: Path) -> None:
+    response = respond(compiled(f"{api}/v1/{api}.proto"))
     for file in response.file:
         if file.name.endswith(".py"):
             scope: dict[str, object] = {}

@@ -24,6 +24,7 @@ message Response { string text = 1; }
 """
 
 CONSUMER = 'option (contract.v1.access) = {caller: CALLER_API_CONSUMER scopes: "s"};'
+INTERNAL = 'option (contract.v1.access) = {caller: CALLER_INTERNAL_SERVICE roles: "r"};'
 
 
 def service(*rpcs: str, api: str = 'base_path: "/t/v1" title: "T" version: "1"', name: str = "Service") -> str:
@@ -130,9 +131,9 @@ CASES = {
         service(rpc('get: "/t/v1/x"').replace("returns (Response)", "returns (stream Response)")),
         f"16: {DO}: a streaming method cannot have an HTTP rule",
     ),
-    "internal": (
-        service(rpc('get: "/t/v1/x"', options=access('caller: CALLER_INTERNAL_SERVICE roles: "r"'))),
-        f"16: {DO}: only methods for API consumers are exposed",
+    "two kinds of caller": (
+        service(rpc('get: "/t/v1/x"'), rpc("", options=INTERNAL, name="More")),
+        f"17: {MORE}: all methods of an exposed service must be for one kind of caller",
     ),
     "base_path": (
         service(api='base_path: "t/v1"'),
@@ -243,4 +244,9 @@ def test_mistake_is_named_with_its_line(name: str, tmp_path: Path) -> None:
 
 def test_the_pieces_are_right_where_nothing_is_wrong(tmp_path: Path) -> None:
     text = service(rpc('get: "/t/v1/{name}"'), rpc('post: "/t/v1/x" body: "*"', name="More"))
+    assert respond(compiled_text(tmp_path, HEADER + text)).error == ""
+
+
+def test_a_service_that_is_not_exposed_may_be_for_both_kinds_of_caller(tmp_path: Path) -> None:
+    text = service(rpc(""), rpc("", options=INTERNAL, name="More"), api="")
     assert respond(compiled_text(tmp_path, HEADER + text)).error == ""

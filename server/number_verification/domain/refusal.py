@@ -13,6 +13,9 @@ class Kind(enum.Enum):
     PERMISSION_DENIED = enum.auto()
     USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK = enum.auto()
     NOT_FOUND = enum.auto()
+    ALREADY_EXISTS = enum.auto()
+    ABORTED = enum.auto()
+    FAILED_PRECONDITION = enum.auto()
     METHOD_NOT_ALLOWED = enum.auto()
     NOT_ACCEPTABLE = enum.auto()
     UNSUPPORTED_MEDIA_TYPE = enum.auto()
@@ -108,7 +111,7 @@ class Reason(enum.StrEnum):
 
 
 class Violation(NamedTuple):
-    """One field of the input that breaks its rule. Never holds the field's value."""
+    """One field that breaks its rule, or one state that stands in the way. Never holds a value of the caller's."""
 
     field: str
     """The field's path in the contract's JSON names; empty for the input as a whole."""
@@ -122,7 +125,8 @@ class Refusal(Exception):
     Args:
         kind: what the caller is told.
         reason: what the operator is told.
-        violations: for INVALID_ARGUMENT, which fields break which rule.
+        violations: for INVALID_ARGUMENT, which fields break which rule; for ALREADY_EXISTS, ABORTED and
+            FAILED_PRECONDITION, what stands in the way.
         retry_after: seconds after which the same call may succeed, where that is known.
     """
 

@@ -25,6 +25,222 @@ ACCESS_RULES: dict[str, AccessRule] = {
         origin=OriginNeed.MOBILE_NETWORK,
         roles=frozenset(),
     ),
+    "/onboarding.v1.OnboardingService/CreateOrganization": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/GetOrganization": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "business-manager", "channel-partner", "operator-staff", "user"}),
+    ),
+    "/onboarding.v1.OnboardingService/ListOrganizations": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "business-manager", "channel-partner", "operator-staff", "user"}),
+    ),
+    "/onboarding.v1.OnboardingService/UpdateOrganization": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/SuspendOrganization": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/ReinstateOrganization": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/CloseOrganization": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/CreatePerson": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/GetPerson": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "business-manager", "channel-partner", "operator-staff", "user"}),
+    ),
+    "/onboarding.v1.OnboardingService/ListPeople": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "business-manager", "channel-partner", "operator-staff", "user"}),
+    ),
+    "/onboarding.v1.OnboardingService/UpdatePerson": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/SuspendPerson": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/ReinstatePerson": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/RemovePerson": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/CreateProduct": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/GetProduct": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "business-manager", "channel-partner", "operator-staff", "user"}),
+    ),
+    "/onboarding.v1.OnboardingService/ListProducts": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "business-manager", "channel-partner", "operator-staff", "user"}),
+    ),
+    "/onboarding.v1.OnboardingService/UpdateProduct": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/WithdrawProduct": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/CreateSubscription": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"business-manager", "channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/GetSubscription": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "business-manager", "channel-partner", "operator-staff", "user"}),
+    ),
+    "/onboarding.v1.OnboardingService/ListSubscriptions": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "business-manager", "channel-partner", "operator-staff", "user"}),
+    ),
+    "/onboarding.v1.OnboardingService/UpdateSubscription": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"business-manager", "channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/ActivateSubscription": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/SuspendSubscription": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/ReinstateSubscription": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/EndSubscription": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"business-manager", "channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/CreateApplication": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/GetApplication": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "business-manager", "channel-partner", "operator-staff", "user"}),
+    ),
+    "/onboarding.v1.OnboardingService/ListApplications": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "business-manager", "channel-partner", "operator-staff", "user"}),
+    ),
+    "/onboarding.v1.OnboardingService/UpdateApplication": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/ActivateApplication": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/SuspendApplication": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/ReinstateApplication": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/RetireApplication": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"administrator", "channel-partner", "operator-staff"}),
+    ),
+    "/onboarding.v1.OnboardingService/QueryUsage": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"business-manager", "channel-partner", "operator-staff"}),
+    ),
     "/subscribersession.v1.SubscriberSessionService/OpenSession": AccessRule(
         caller=Caller.INTERNAL_SERVICE,
         scopes=frozenset(),
@@ -77,6 +293,562 @@ MESSAGE_RULES: dict[str, MessageRules] = {
             FieldRule(name="hashed_phone_number", pattern="^[a-fA-F0-9]{64}$", max_length=64),
         ),
         oneofs=(OneofRule(name="number"),),
+    ),
+    "onboarding.v1.PurposeGrounds": MessageRules(
+        fields=(FieldRule(name="purpose", required=True, pattern="^dpv:[A-Za-z]{1,64}$", max_length=68),),
+    ),
+    "onboarding.v1.Application": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="display_name", max_length=200),
+            FieldRule(name="client_id", max_length=128),
+            FieldRule(name="jwks_uri", max_length=2048),
+            FieldRule(name="redirect_uris", max_length=50),
+            FieldRule(name="flows", max_length=10),
+            FieldRule(name="scopes", pattern="^[!#-\\[\\]-~]{1,128}$", max_length=100),
+            FieldRule(name="purposes", max_length=100),
+            FieldRule(name="etag", max_length=18),
+        ),
+        nested=("jwks", "purposes"),
+    ),
+    "onboarding.v1.CreateApplicationRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="parent",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=77,
+            ),
+            FieldRule(name="application", required=True),
+            FieldRule(name="application_id", pattern="^[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=63),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+        nested=("application",),
+    ),
+    "onboarding.v1.GetApplicationRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+        ),
+    ),
+    "onboarding.v1.ListApplicationsRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="parent",
+                required=True,
+                pattern="^organizations/(-|[a-z][a-z0-9-]{1,61}[a-z0-9])$",
+                max_length=77,
+            ),
+            FieldRule(name="page_token", max_length=1024),
+        ),
+    ),
+    "onboarding.v1.UpdateApplicationRequest": MessageRules(
+        fields=(
+            FieldRule(name="application", required=True),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+        nested=("application",),
+    ),
+    "onboarding.v1.ActivateApplicationRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "onboarding.v1.SuspendApplicationRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "onboarding.v1.ReinstateApplicationRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "onboarding.v1.RetireApplicationRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "onboarding.v1.JsonWebKeySet": MessageRules(fields=(FieldRule(name="keys", max_length=20),), nested=("keys",)),
+    "onboarding.v1.JsonWebKey": MessageRules(
+        fields=(
+            FieldRule(name="kty", required=True, max_length=16),
+            FieldRule(name="kid", max_length=256),
+            FieldRule(name="use", max_length=16),
+            FieldRule(name="alg", max_length=16),
+            FieldRule(name="crv", max_length=16),
+            FieldRule(name="x", max_length=64),
+            FieldRule(name="y", max_length=64),
+            FieldRule(name="n", max_length=1400),
+            FieldRule(name="e", max_length=16),
+        ),
+    ),
+    "onboarding.v1.Organization": MessageRules(
+        fields=(
+            FieldRule(name="name", pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=77),
+            FieldRule(name="display_name", max_length=200),
+            FieldRule(name="channel_partner", pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=77),
+            FieldRule(name="etag", max_length=18),
+        ),
+    ),
+    "onboarding.v1.CreateOrganizationRequest": MessageRules(
+        fields=(
+            FieldRule(name="organization", required=True),
+            FieldRule(name="organization_id", pattern="^[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=63),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+        nested=("organization",),
+    ),
+    "onboarding.v1.GetOrganizationRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=77,
+            ),
+        ),
+    ),
+    "onboarding.v1.ListOrganizationsRequest": MessageRules(fields=(FieldRule(name="page_token", max_length=1024),)),
+    "onboarding.v1.UpdateOrganizationRequest": MessageRules(
+        fields=(
+            FieldRule(name="organization", required=True),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+        nested=("organization",),
+    ),
+    "onboarding.v1.SuspendOrganizationRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=77,
+            ),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "onboarding.v1.ReinstateOrganizationRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=77,
+            ),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "onboarding.v1.CloseOrganizationRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=77,
+            ),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "onboarding.v1.Person": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/people/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=148,
+            ),
+            FieldRule(name="display_name", max_length=200),
+            FieldRule(name="roles", max_length=3),
+            FieldRule(name="client_id", max_length=128),
+            FieldRule(name="certificate_names", pattern="^[!-~]{1,253}$", max_length=10),
+            FieldRule(name="etag", max_length=18),
+        ),
+        nested=("jwks",),
+    ),
+    "onboarding.v1.CreatePersonRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="parent",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=77,
+            ),
+            FieldRule(name="person", required=True),
+            FieldRule(name="person_id", pattern="^[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=63),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+        nested=("person",),
+    ),
+    "onboarding.v1.GetPersonRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/people/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=148,
+            ),
+        ),
+    ),
+    "onboarding.v1.ListPeopleRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="parent",
+                required=True,
+                pattern="^organizations/(-|[a-z][a-z0-9-]{1,61}[a-z0-9])$",
+                max_length=77,
+            ),
+            FieldRule(name="page_token", max_length=1024),
+        ),
+    ),
+    "onboarding.v1.UpdatePersonRequest": MessageRules(
+        fields=(
+            FieldRule(name="person", required=True),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+        nested=("person",),
+    ),
+    "onboarding.v1.SuspendPersonRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/people/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=148,
+            ),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "onboarding.v1.ReinstatePersonRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/people/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=148,
+            ),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "onboarding.v1.RemovePersonRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/people/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=148,
+            ),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "onboarding.v1.Plan": MessageRules(
+        fields=(
+            FieldRule(name="id", required=True, pattern="^[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=63),
+            FieldRule(name="display_name", max_length=200),
+            FieldRule(name="purposes", pattern="^dpv:[A-Za-z]{1,64}$", max_length=100),
+            FieldRule(name="scopes", pattern="^[!#-\\[\\]-~]{1,128}$", max_length=100),
+        ),
+    ),
+    "onboarding.v1.Product": MessageRules(
+        fields=(
+            FieldRule(name="name", pattern="^products/[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=72),
+            FieldRule(name="display_name", max_length=200),
+            FieldRule(name="operations", pattern="^/[A-Za-z0-9_.]{1,120}/[A-Za-z0-9_]{1,120}$", max_length=100),
+            FieldRule(name="scopes", max_length=100),
+            FieldRule(name="purposes", pattern="^dpv:[A-Za-z]{1,64}$", max_length=100),
+            FieldRule(name="plans", max_length=50),
+            FieldRule(name="etag", max_length=18),
+        ),
+        nested=("plans",),
+    ),
+    "onboarding.v1.CreateProductRequest": MessageRules(
+        fields=(
+            FieldRule(name="product", required=True),
+            FieldRule(name="product_id", pattern="^[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=63),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+        nested=("product",),
+    ),
+    "onboarding.v1.GetProductRequest": MessageRules(
+        fields=(
+            FieldRule(name="name", required=True, pattern="^products/[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=72),
+        ),
+    ),
+    "onboarding.v1.ListProductsRequest": MessageRules(fields=(FieldRule(name="page_token", max_length=1024),)),
+    "onboarding.v1.UpdateProductRequest": MessageRules(
+        fields=(
+            FieldRule(name="product", required=True),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+        nested=("product",),
+    ),
+    "onboarding.v1.WithdrawProductRequest": MessageRules(
+        fields=(
+            FieldRule(name="name", required=True, pattern="^products/[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=72),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "onboarding.v1.Subscription": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/subscriptions/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=155,
+            ),
+            FieldRule(name="product", pattern="^products/[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=72),
+            FieldRule(name="plan", pattern="^[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=63),
+            FieldRule(name="etag", max_length=18),
+        ),
+    ),
+    "onboarding.v1.CreateSubscriptionRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="parent",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=77,
+            ),
+            FieldRule(name="subscription", required=True),
+            FieldRule(name="subscription_id", pattern="^[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=63),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+        nested=("subscription",),
+    ),
+    "onboarding.v1.GetSubscriptionRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/subscriptions/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=155,
+            ),
+        ),
+    ),
+    "onboarding.v1.ListSubscriptionsRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="parent",
+                required=True,
+                pattern="^organizations/(-|[a-z][a-z0-9-]{1,61}[a-z0-9])$",
+                max_length=77,
+            ),
+            FieldRule(name="page_token", max_length=1024),
+        ),
+    ),
+    "onboarding.v1.UpdateSubscriptionRequest": MessageRules(
+        fields=(
+            FieldRule(name="subscription", required=True),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+        nested=("subscription",),
+    ),
+    "onboarding.v1.ActivateSubscriptionRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/subscriptions/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=155,
+            ),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "onboarding.v1.SuspendSubscriptionRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/subscriptions/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=155,
+            ),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "onboarding.v1.ReinstateSubscriptionRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/subscriptions/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=155,
+            ),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "onboarding.v1.EndSubscriptionRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="name",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/subscriptions/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=155,
+            ),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "onboarding.v1.QueryUsageRequest": MessageRules(
+        fields=(
+            FieldRule(
+                name="parent",
+                required=True,
+                pattern="^organizations/(-|[a-z][a-z0-9-]{1,61}[a-z0-9])$",
+                max_length=77,
+            ),
+            FieldRule(name="first_day", required=True, pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", max_length=10),
+            FieldRule(name="last_day", required=True, pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", max_length=10),
+            FieldRule(
+                name="application",
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="page_token", max_length=1024),
+        ),
     ),
     "subscribersession.v1.SessionKey": MessageRules(
         fields=(

@@ -18,6 +18,7 @@ _REASON_PHRASES = {
     404: "Not Found",
     405: "Method Not Allowed",
     406: "Not Acceptable",
+    409: "Conflict",
     415: "Unsupported Media Type",
     429: "Too Many Requests",
     500: "Internal Server Error",

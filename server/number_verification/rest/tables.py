@@ -47,6 +47,8 @@ class Route(NamedTuple):
     request_type: str
     response_type: str
     operation_id: str
+    internal: bool = False
+    """Whether it belongs to an internal API."""
 
 
 class Api(NamedTuple):
@@ -56,3 +58,6 @@ class Api(NamedTuple):
     """What the paths of all its routes begin with."""
     document: str
     """The OpenAPI document, as a file beside the table, without its `.json` or `.yaml`."""
+    internal: bool = False
+    """Whether its methods are for services and people of the operator and of its partners, not for applications with
+    access tokens: only the internal listener serves it."""

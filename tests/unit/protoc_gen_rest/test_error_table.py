@@ -1,5 +1,5 @@
 from number_verification import errors
-from protoc_gen_rest.error_table import ERRORS, EVERYWHERE, STATUS_TEXTS, WITH_BODY
+from protoc_gen_rest.error_table import ERRORS, EVERYWHERE, INTERNAL, PUBLIC, STATUS_TEXTS, WITH_BODY
 
 
 def test_the_documents_and_the_service_know_the_same_errors() -> None:
@@ -8,5 +8,5 @@ def test_the_documents_and_the_service_know_the_same_errors() -> None:
 
 
 def test_every_code_that_is_used_is_known() -> None:
-    assert {*EVERYWHERE, *WITH_BODY} <= ERRORS.keys()
+    assert {*EVERYWHERE, *INTERNAL, *PUBLIC, *WITH_BODY} <= ERRORS.keys()
     assert {row.status for row in ERRORS.values()} == STATUS_TEXTS.keys()
