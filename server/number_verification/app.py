@@ -2,18 +2,25 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from typing import NamedTuple
+
+from sqlalchemy import Engine
 
 from number_verification import log, metrics
 from number_verification.authorization import discovery
 from number_verification.authorization.access_tokens import AccessTokens
 from number_verification.authorization.authorize import AuthorizationEndpoint
+from number_verification.authorization.client_credentials import ClientCredentials
+from number_verification.authorization.client_keys import Client, ClientKeys
+from number_verification.authorization.code_exchange import CodeExchange
+from number_verification.authorization.endpoints import device_key, endpoints, origin_of
 from number_verification.authorization.external_tokens import ExternalIssuer
+from number_verification.authorization.http_fetch import fetch_public_document
 from number_verification.authorization.id_token import IdTokens, load_salt
 from number_verification.authorization.jose import KeySource
 from number_verification.authorization.jwks import RemoteKeySet, StaticKeySet
-from number_verification.authorization.oauth import json_response
 from number_verification.authorization.signing_keys import SigningKeys
 from number_verification.authorization.token_endpoint import TokenEndpoint
 from number_verification.config import (
@@ -26,9 +33,11 @@ from number_verification.config import (
 )
 from number_verification.domain import clock
 from number_verification.domain.access import AccessCheck
+from number_verification.domain.approval import Approvals
 from number_verification.domain.attribution import AttributionPolicy
-from number_verification.domain.audit import AuditKind
+from number_verification.domain.callers import CallerCheck, ConfiguredService
 from number_verification.domain.location import AddressPlan, LocatedDevice, locate
+from number_verification.domain.onboarding.principal import Principal, PrincipalClient
 from number_verification.domain.origin import NetworkOrigin
 from number_verification.domain.rate import TokenBuckets
 from number_verification.domain.refusal import Reason
@@ -40,22 +49,25 @@ from number_verification.gen.subscribersession.v1 import subscriber_session_pb2
 from number_verification.grpc_server import GrpcServer
 from number_verification.interceptors import chain, compose
 from number_verification.interceptors.origin import OriginCheck
-from number_verification.interceptors.token import InternalService
 from number_verification.listener_settings import ListenAddress
 from number_verification.listening import listen
 from number_verification.onetime.lmdb import LmdbOneTimeStore
 from number_verification.onetime.store import OneTimeStore
-from number_verification.origin.address import parse_address
 from number_verification.origin.attestation import TrustedEdges
 from number_verification.origin.proxy_listener import ProxyIngress
-from number_verification.origin.resolver import OriginPolicy, resolve_origin
+from number_verification.origin.resolver import OriginPolicy
+from number_verification.registry.allowances import SqlAllowances
 from number_verification.registry.audit.keeper import AuditKeeper
 from number_verification.registry.audit.numbers import NumberKeys
 from number_verification.registry.audit.seals import SealKey
 from number_verification.registry.audit.trail import AuditTrail
-from number_verification.registry.configured import ConfiguredApplications
+from number_verification.registry.database import open_database
+from number_verification.registry.no_approvals import NothingOnRecord
+from number_verification.registry.snapshot import Snapshot
+from number_verification.registry.sql import SqlRegistry
+from number_verification.registry.store import Allowances, Registry
 from number_verification.rest.api import RestApi
-from number_verification.rest.application import HttpApplication, oauth_endpoint
+from number_verification.rest.application import HttpApplication
 from number_verification.rest.http import Handler, HttpRequest, HttpResponse
 from number_verification.rest.transcoding import Transcoder
 from number_verification.services.audit import AuditServicer
@@ -88,6 +100,12 @@ def session_store(settings: Settings) -> SessionStore:
 def one_time_store(settings: Settings) -> OneTimeStore:
     """The one-time store that is configured."""
     return LmdbOneTimeStore(settings.data_dir / "one-time", settings.store.one_time_megabytes << 20, clock.now)
+
+
+def registry_database(settings: Settings) -> Engine:
+    """The database of the registry that is configured."""
+    configured = settings.registry
+    return open_database(configured.url or f"sqlite:///{settings.data_dir / 'registry.db'}", configured.password)
 
 
 def signing(settings: Settings) -> tuple[SigningKeys, bytes]:
@@ -148,6 +166,26 @@ def audit_keeper(settings: Settings) -> AuditKeeper:
     return AuditKeeper(data_dir / "audit", data_dir / "keys", number_keys(settings), clock.now)
 
 
+class Parts(NamedTuple):
+    """The concrete backends of one worker process, and what is read from them."""
+
+    sessions: SessionStore
+    one_time: OneTimeStore
+    registry: Registry
+    snapshot: Snapshot
+    allowances: Allowances
+    approvals: Approvals
+    audit: AuditTrail
+    keys: SigningKeys
+    salt: bytes
+
+    def close(self) -> None:
+        """Release what the stores hold."""
+        self.snapshot.stop()
+        for store in (self.registry, self.sessions, self.one_time, self.audit):
+            store.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What one worker process serves."""
@@ -155,11 +193,12 @@ class Service:
     http: HttpApplication
     grpc_servers: tuple[GrpcServer, ...]
     ingress: ProxyIngress | None
-    stores: tuple[SessionStore, OneTimeStore, AuditTrail]
+    parts: Parts
     drain_seconds: float
 
     def start(self) -> None:
         """Begin to serve gRPC. HTTP is served by whoever hosts the WSGI application."""
+        self.parts.snapshot.start()
         for server in self.grpc_servers:
             server.start()
         if self.ingress is not None:
@@ -171,14 +210,30 @@ class Service:
             self.ingress.stop(self.drain_seconds)
         for server in self.grpc_servers:
             server.drain(self.drain_seconds)
-        for store in self.stores:
-            store.close()
+        self.parts.close()
+
+
+def _parts(settings: Settings) -> Parts:
+    engine = registry_database(settings)
+    registry = SqlRegistry(engine)
+    keys, salt = signing(settings)
+    return Parts(
+        session_store(settings),
+        one_time_store(settings),
+        registry,
+        Snapshot(registry, stale_after=settings.registry.stale_after_seconds),
+        SqlAllowances(engine),
+        NothingOnRecord(),
+        audit_trail(settings),
+        keys,
+        salt,
+    )
 
 
 def build(settings: Settings, listeners: Listeners) -> Service:
     """Put a worker's parts together."""
-    sessions, one_time = session_store(settings), one_time_store(settings)
-    audit = audit_trail(settings)
+    parts = _parts(settings)
+    sessions, one_time, snapshot = parts.sessions, parts.one_time, parts.snapshot
     policy = attribution_policy(settings.network)
     plan = AddressPlan(
         direct=[(direct.network, direct.ip_domain) for direct in settings.network.direct],
@@ -188,16 +243,17 @@ def build(settings: Settings, listeners: Listeners) -> Service:
     def located(origin: NetworkOrigin) -> LocatedDevice | Reason:
         return locate(origin, sessions, plan, policy, clock.now())
 
-    applications = ConfiguredApplications(settings.applications)
     issuers = {issuer.issuer: _external_issuer(issuer) for issuer in settings.external_issuers}
-    access = AccessCheck(AccessTokens(one_time, issuers, clock.now), applications, sessions, policy, clock.now)
-    limits = settings.limits
+    tokens = AccessTokens(one_time, issuers, clock.now)
+    access = AccessCheck(tokens, snapshot, parts.approvals, sessions, policy, clock.now)
+    credentials = ClientCredentials(settings.issuer, parts.keys, clock.now)
+    callers = CallerCheck(_configured_services(settings), snapshot, credentials.identify)
     interceptors = chain(
         rules=ACCESS_RULES,
-        audit=audit,
-        buckets=TokenBuckets(limits.peer_rate, limits.peer_burst) if limits.peer_rate else None,
+        audit=parts.audit,
+        buckets=_peer_buckets(settings),
         access=access,
-        internal_services=_internal_services(settings),
+        callers=callers,
         origin=OriginCheck(
             TrustedEdges(settings.origin.trusted_edges, settings.origin.trusted_edge_identities), located
         ),
@@ -220,14 +276,14 @@ def build(settings: Settings, listeners: Listeners) -> Service:
         ]
         grpc_servers.append(GrpcServer(settings.internal, listeners.internal, internal, interceptors))
     behaviours = {m.full_name: compose(interceptors, m.full_name, m.behaviour) for m in public}
-    endpoints = {
-        **_authorization_endpoints(settings, applications, one_time, access, located, audit),
+    beside = {
+        **_authorization_server(settings, parts, access, callers, credentials, located),
         **_documents(internal=False),
     }
     transcoder = Transcoder([route for route in ROUTES if not route.internal])
-    http = HttpApplication(RestApi(transcoder, behaviours, interceptors), endpoints, settings.http.threads)
+    http = HttpApplication(RestApi(transcoder, behaviours, interceptors), beside, settings.http.threads)
     ingress = _ingress(settings, listeners)
-    return Service(http, tuple(grpc_servers), ingress, (sessions, one_time, audit), settings.drain_seconds)
+    return Service(http, tuple(grpc_servers), ingress, parts, settings.drain_seconds)
 
 
 def _audit_servicer(settings: Settings) -> AuditServicer:
@@ -253,56 +309,59 @@ def _note_ingress_refusal(reason: Reason) -> None:
     metrics.authorizations.labels("proxy_protocol", "access_denied", reason.value).inc()
 
 
-def _authorization_endpoints(
+def _authorization_server(
     settings: Settings,
-    applications: ConfiguredApplications,
-    one_time: OneTimeStore,
+    parts: Parts,
     access: AccessCheck,
+    callers: CallerCheck,
+    credentials: ClientCredentials,
     located: Locate,
-    audit: AuditTrail,
 ) -> Mapping[str, Mapping[str, Handler]]:
-    issuer = settings.issuer
-    keys, salt = signing(settings)
-    authorize = oauth_endpoint(
-        "authorize",
-        AuditKind.AUTHORIZATION,
-        AuthorizationEndpoint(issuer, applications, _device_of_request(settings, located), one_time, clock.now),
-        audit,
-    )
-    token = oauth_endpoint(
-        "token",
-        AuditKind.TOKEN,
-        TokenEndpoint(
-            audiences=frozenset({issuer, issuer + discovery.TOKEN_PATH}),
-            applications=applications,
-            one_time=one_time,
-            id_tokens=IdTokens(issuer, keys, salt),
-            subscriber_at=access.subscriber_at,
-            lifetime=seconds(settings.tokens.lifetime_seconds),
-            clock=clock.now,
-        ),
-        audit,
-    )
-    configuration = discovery.document(issuer)
-    return {
-        discovery.AUTHORIZE_PATH: {"GET": authorize, "POST": authorize},
-        discovery.TOKEN_PATH: {"POST": token},
-        discovery.JWKS_PATH: {"GET": lambda _: json_response(keys.jwks())},
-        discovery.DISCOVERY_PATH: {"GET": _always(configuration)},
-    }
-
-
-def _device_of_request(settings: Settings, located: Locate) -> Callable[[HttpRequest], LocatedDevice | Reason]:
+    issuer, snapshot, one_time = settings.issuer, parts.snapshot, parts.one_time
     policy = OriginPolicy(settings.origin.trusted_proxies, settings.origin.header)
 
     def device(request: HttpRequest) -> LocatedDevice | Reason:
-        peer = parse_address(request.peer)
-        if peer is None:
-            return Reason.ORIGIN_MALFORMED
-        origin = resolve_origin(peer, request.header("FORWARDED"), request.header("X_FORWARDED_FOR"), policy)
+        origin = origin_of(request, policy)
         return origin if isinstance(origin, Reason) else located(origin)
 
-    return device
+    def client(client_id: str) -> Client | None:
+        return callers.find(client_id) or snapshot.find(client_id)
+
+    keys = credentials.keys
+    lifetime = seconds(settings.tokens.lifetime_seconds)
+    token = TokenEndpoint(
+        audiences=frozenset({issuer, issuer + discovery.TOKEN_PATH}),
+        find=client,
+        keys=ClientKeys(partial(fetch_public_document, allowed=settings.registry.allow_private_jwks_uris)),
+        one_time=one_time,
+        allowances=parts.allowances,
+        exchange=CodeExchange(
+            one_time,
+            IdTokens(issuer, keys, parts.salt),
+            access.subscriber_at,
+            parts.approvals,
+            lifetime,
+            clock.now,
+        ),
+        client_credentials=credentials,
+        clock=clock.now,
+    )
+    limits = settings.limits
+    return endpoints(
+        issuer,
+        keys,
+        AuthorizationEndpoint(issuer, snapshot, device, parts.approvals, one_time, clock.now),
+        token,
+        parts.audit,
+        devices=TokenBuckets(limits.device_rate, limits.device_burst) if limits.device_rate else None,
+        peers=_peer_buckets(settings),
+        device_of=partial(device_key, policy=policy, translated=settings.network.translated),
+    )
+
+
+def _peer_buckets(settings: Settings) -> TokenBuckets | None:
+    limits = settings.limits
+    return TokenBuckets(limits.peer_rate, limits.peer_burst) if limits.peer_rate else None
 
 
 def _documents(*, internal: bool) -> Mapping[str, Mapping[str, Handler]]:
@@ -335,10 +394,16 @@ def _keys(settings: ExternalIssuerSettings) -> KeySource:
     return keys
 
 
-def _internal_services(settings: Settings) -> list[InternalService]:
-    if settings.internal is None:
-        return []
+def _configured_services(settings: Settings) -> list[ConfiguredService]:
     return [
-        InternalService(s.name, frozenset(s.roles), s.certificate_names, bytes.fromhex(s.token_sha256))
-        for s in settings.internal.services
+        ConfiguredService(
+            PrincipalClient(
+                Principal(service.name, frozenset(service.roles)),
+                client_id=service.name if service.jwks else "",
+                jwks=service.jwks,
+            ),
+            service.certificate_names,
+            bytes.fromhex(service.token_sha256),
+        )
+        for service in (settings.internal.services if settings.internal else ())
     ]

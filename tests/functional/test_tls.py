@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import grpc
 import pytest
-from joserfc.jwk import ECKey
 
 from functional.certificates import Authority
 from number_verification.gen.subscribersession.v1 import subscriber_session_pb2 as pb
@@ -55,7 +54,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     certificate, key = authority.issue("service.example", "server")
     tls = {"certificate": str(certificate), "key": str(key)}
     http, grpc_port, internal = free_port(), free_port(), free_port()
-    jwk = ECKey.generate_key("P-256").as_dict(private=False)
     settings = {
         "data_dir": str(directory / "data"),
         "issuer": f"https://127.0.0.1:{http}",
@@ -69,15 +67,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "admin": {"listen": f"127.0.0.1:{free_port()}"},
         "network": {"apns": ["internet"], "direct": [{"network": "127.0.0.0/8"}]},
         "store": {"session_megabytes": 16, "one_time_megabytes": 16},
-        "applications": [
-            {
-                "client_id": "app",
-                "name": "An application",
-                "jwks": {"keys": [jwk]},
-                "redirect_uris": ["https://app.example/callback"],
-                "scopes": ["dpv:FraudPreventionAndDetection", "number-verification:verify"],
-            }
-        ],
     }
     config = directory / "config.toml"
     config.write_text("".join(f"{name} = {toml(value)}\n" for name, value in settings.items()))
