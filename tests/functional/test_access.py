@@ -22,17 +22,22 @@ from functional.registered import (
     SUBSCRIPTION,
     application,
     change,
+    opened,
     register,
 )
 from functional.service import Service
 from functional.serving import Setup, running_service
 from functional.transports import Grpc, Rest, Transport
+from number_verification.domain import clock
 from number_verification.domain.application import Flow, LegalBasis, Limits
+from number_verification.domain.approval_records import Action, Statement
 from number_verification.domain.onboarding.application import ApplicationState, RegisteredApplication
 from number_verification.domain.onboarding.entity import Entity
 from number_verification.domain.onboarding.organization import Organization, OrganizationState
 from number_verification.domain.onboarding.product import Plan, Product
 from number_verification.domain.onboarding.subscription import Subscription, SubscriptionState
+from number_verification.registry.approval_records import SqlApprovalRecords
+from number_verification.registry.subscriber_hash import load_consent_key, subscriber_hash
 
 DEVICE = Attachment("127.2.0.1", "+990555000777", "999990555000777")
 APPLICATION = f"{CUSTOMER}/applications/app-0"
@@ -151,6 +156,7 @@ def soon(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PROMISED_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "not within a second"
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -223,11 +229,39 @@ def test_an_application_that_demands_dpop(oauth: OAuthClient, put: Callable[[Obs
     assert oauth.redeem(oauth.code(DEVICE.address)).json["error"] == "invalid_dpop_proof"
 
 
-def test_an_application_that_needs_consent(oauth: OAuthClient, put: Callable[[Obstacle], None]) -> None:
-    """Where none is on record."""
-    needs = {"dpv:FraudPreventionAndDetection": LegalBasis.CONSENT}
-    put(of_application("consent_missing", purposes=needs))
+PURPOSE = "dpv:FraudPreventionAndDetection"
+
+
+def record(service: Service, action: Action) -> None:
+    """What the subscriber of the device said."""
+    with opened(data_dir(service)) as registry:
+        records = SqlApprovalRecords(registry._engine, clock.now)
+        hashed = subscriber_hash(load_consent_key(data_dir(service) / "keys"))
+        scopes = API_SCOPES if action is Action.GIVEN else frozenset()
+        said = Statement(action, hashed(DEVICE.phone_number), APPLICATION, PURPOSE, "a test", scopes)
+        records.record(said)
+        records.close()
+
+
+def test_consent_missing_given_and_withdrawn(
+    service: Service, oauth: OAuthClient, api: Transport, put: Callable[[Obstacle], None]
+) -> None:
+    """At the authorization endpoint, at the token endpoint, and at the call."""
+    put(of_application("consent_missing", purposes={PURPOSE: LegalBasis.CONSENT}))
     soon(lambda: oauth.callback(DEVICE.address).get("error") == "consent_required")
+    record(service, Action.GIVEN)
+    # Where it was withdrawn lately, calls go on to be refused until what is in memory has followed.
+    soon(lambda: api.share(oauth.token(DEVICE.address)).code == "OK")
+    code, tokens = oauth.code(DEVICE.address), [oauth.token(DEVICE.address) for _ in range(30)]
+    record(service, Action.WITHDRAWN)
+    # What reads the record knows at once.
+    assert oauth.callback(DEVICE.address)["error"] == "consent_required"
+    assert oauth.redeem(code).json["error"] == "invalid_grant"
+    # The call reads memory only, which follows within a second.
+    soon(lambda: api.share(tokens.pop()).code == "UNAUTHENTICATED")
+    refused = api.share(tokens.pop())
+    assert refused.code == "UNAUTHENTICATED"
+    assert service.logged(refused.correlator)["reason"] == "consent_withdrawn"
 
 
 def test_an_application_that_is_registered_while_the_service_runs(service: Service, oauth: OAuthClient) -> None:

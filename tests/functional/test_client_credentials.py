@@ -89,6 +89,7 @@ def soon(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 1
     while not condition():
         assert time.monotonic() < deadline, "not within a second"
+        time.sleep(0.02)
 
 
 @pytest.fixture(params=["grpc", "rest"])

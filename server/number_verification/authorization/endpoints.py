@@ -1,20 +1,35 @@
 """The endpoints of the authorization server: each with its limits in front, and its outcome written down."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from ipaddress import IPv4Network
 
 from number_verification.authorization import discovery
 from number_verification.authorization.authorize import AuthorizationEndpoint
+from number_verification.authorization.client_credentials import ClientCredentials
+from number_verification.authorization.client_keys import ClientKeys
+from number_verification.authorization.code_exchange import CodeExchange
+from number_verification.authorization.http_fetch import fetch_public_document
+from number_verification.authorization.id_token import IdTokens
 from number_verification.authorization.oauth import json_response
 from number_verification.authorization.peer_limits import limited
-from number_verification.authorization.signing_keys import SigningKeys
 from number_verification.authorization.token_endpoint import TokenEndpoint
+from number_verification.config import Settings, seconds
+from number_verification.domain import clock
+from number_verification.domain.application import Applications
+from number_verification.domain.approval import Approvals
 from number_verification.domain.audit import AuditKind, AuditLog
+from number_verification.domain.callers import CallerCheck
+from number_verification.domain.grant import SessionAnchor
+from number_verification.domain.location import LocatedDevice
 from number_verification.domain.origin import NetworkOrigin, is_within
 from number_verification.domain.rate import TokenBuckets
 from number_verification.domain.refusal import Reason
+from number_verification.domain.session import Subscriber
+from number_verification.onetime.store import OneTimeStore
 from number_verification.origin.address import parse_address
 from number_verification.origin.resolver import OriginPolicy, resolve_origin
+from number_verification.registry.store import Allowances
 from number_verification.rest.application import oauth_endpoint
 from number_verification.rest.http import Handler, HttpRequest
 
@@ -23,36 +38,53 @@ _IPV6_PREFIX_BYTES = 8
 
 
 def endpoints(
-    issuer: str,
-    keys: SigningKeys,
-    authorize: AuthorizationEndpoint,
-    token: TokenEndpoint,
-    audit: AuditLog,
+    settings: Settings,
     *,
-    devices: TokenBuckets | None,
-    peers: TokenBuckets | None,
-    device_of: Callable[[HttpRequest], str],
+    applications: Applications,
+    callers: CallerCheck,
+    credentials: ClientCredentials,
+    approvals: Approvals,
+    allowances: Allowances,
+    audit: AuditLog,
+    one_time: OneTimeStore,
+    salt: bytes,
+    subscriber_at: Callable[[SessionAnchor], Subscriber | Reason],
+    located: Callable[[NetworkOrigin], LocatedDevice | Reason],
 ) -> Mapping[str, Mapping[str, Handler]]:
-    """What answers on which path to which method.
+    """What answers on which path to which method."""
+    issuer, limits, keys = settings.issuer, settings.limits, credentials.keys
+    policy = OriginPolicy(settings.origin.trusted_proxies, settings.origin.header)
 
-    Args:
-        issuer: our issuer identifier.
-        keys: that are published.
-        authorize: the authorization endpoint.
-        token: the token endpoint.
-        audit: where the outcomes are recorded.
-        devices: how often a device may ask to authorize; None for no limit.
-        peers: how often a peer may ask for a token; None for no limit.
-        device_of: whose bucket an authorization request is taken from.
-    """
-    for_devices = oauth_endpoint("authorize", AuditKind.AUTHORIZATION, limited(authorize, devices, device_of), audit)
-    # Backends come straight or through proxies of their own, whose headers are nobody's word: the connection counts.
-    of_peers = limited(token, peers, lambda request: request.peer)
-    for_backends = oauth_endpoint("token", AuditKind.TOKEN, of_peers, audit)
+    def device(request: HttpRequest) -> LocatedDevice | Reason:
+        origin = origin_of(request, policy)
+        return origin if isinstance(origin, Reason) else located(origin)
+
+    authorize = limited(
+        AuthorizationEndpoint(issuer, applications, device, approvals, one_time, clock.now),
+        TokenBuckets(limits.device_rate, limits.device_burst) if limits.device_rate else None,
+        partial(device_key, policy=policy, translated=settings.network.translated),
+    )
+    lifetime = seconds(settings.tokens.lifetime_seconds)
+    token = limited(
+        TokenEndpoint(
+            frozenset({issuer, issuer + discovery.TOKEN_PATH}),
+            lambda client_id: callers.find(client_id) or applications.find(client_id),
+            ClientKeys(partial(fetch_public_document, allowed=settings.registry.allow_private_jwks_uris)),
+            one_time,
+            allowances,
+            CodeExchange(one_time, IdTokens(issuer, keys, salt), subscriber_at, approvals, lifetime, clock.now),
+            credentials,
+            clock.now,
+        ),
+        TokenBuckets(limits.peer_rate, limits.peer_burst) if limits.peer_rate else None,
+        # Backends come straight, or through proxies whose headers are nobody's word: the connection counts.
+        lambda request: request.peer,
+    )
+    for_devices = oauth_endpoint("authorize", AuditKind.AUTHORIZATION, authorize, audit)
     configuration = discovery.document(issuer)
     return {
         discovery.AUTHORIZE_PATH: {"GET": for_devices, "POST": for_devices},
-        discovery.TOKEN_PATH: {"POST": for_backends},
+        discovery.TOKEN_PATH: {"POST": oauth_endpoint("token", AuditKind.TOKEN, token, audit)},
         discovery.JWKS_PATH: {"GET": lambda _: json_response(keys.jwks())},
         discovery.DISCOVERY_PATH: {"GET": lambda _: configuration},
     }
