@@ -18,6 +18,8 @@ import grpc
 import pytest
 
 from functional.certificates import Authority
+from functional.registered import CUSTOMER, customer, register
+from number_verification.domain.onboarding.person import Person, PersonRole
 from number_verification.gen.subscribersession.v1 import subscriber_session_pb2 as pb
 
 SCRIPT = Path(sys.executable).parent / "number-verification"
@@ -70,7 +72,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     }
     config = directory / "config.toml"
     config.write_text("".join(f"{name} = {toml(value)}\n" for name, value in settings.items()))
-    (directory / "data").mkdir()
+    ada = Person(
+        name=f"{CUSTOMER}/people/ada",
+        display_name="Ada",
+        roles=frozenset({PersonRole.ADMINISTRATOR}),
+        client_id="ada",
+        certificate_names=frozenset({"ada.example"}),
+    )
+    register(directory / "data", [*customer(), ada])
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen([SCRIPT, "serve", "--config", config], stderr=log)
     try:
@@ -143,6 +152,11 @@ def test_an_internal_service_is_known_by_its_certificate(served: Served) -> None
 
 def test_another_certificate_of_the_same_authority_is_nobody(served: Served) -> None:
     assert resolve(served, served.authority.issue("other.example", "other")) is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_person_is_known_by_their_certificate(served: Served) -> None:
+    """Known, and without the role that this method asks for."""
+    assert resolve(served, served.authority.issue("ada.example", "ada")) is grpc.StatusCode.PERMISSION_DENIED
 
 
 def test_without_a_certificate_there_is_no_connection(served: Served) -> None:
