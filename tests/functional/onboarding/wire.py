@@ -20,16 +20,15 @@ from grpc_status import rpc_status
 from number_verification.domain.access import AccessCheck
 from number_verification.domain.attribution import AttributionPolicy
 from number_verification.domain.audit import AuditRecord
+from number_verification.domain.callers import CallerCheck, ConfiguredService
 from number_verification.domain.grant import AccessGrant
-from number_verification.domain.onboarding.principal import Principal
+from number_verification.domain.onboarding.principal import Principal, PrincipalClient
 from number_verification.domain.refusal import Kind, Reason, Refusal
 from number_verification.gen.onboarding.v1 import onboarding_service_pb2
 from number_verification.gen.routes import ROUTES
 from number_verification.gen.rules import ACCESS_RULES
 from number_verification.interceptors import chain, compose
-from number_verification.interceptors.call import current
 from number_verification.interceptors.origin import OriginCheck
-from number_verification.interceptors.token import InternalService
 from number_verification.origin.attestation import TrustedEdges
 from number_verification.rest.api import RestApi
 from number_verification.rest.http import HttpRequest
@@ -64,20 +63,6 @@ def token_of(principal: Principal) -> str:
     return hashlib.sha256(repr((principal.name, sorted(principal.roles))).encode()).hexdigest()
 
 
-class _Acting(ServerInterceptor):
-    """Says whom a service acts for, as long as the configuration cannot."""
-
-    def __init__(self, principals: Sequence[Principal]) -> None:
-        self._principals = {token_of(principal): principal for principal in principals}
-
-    def intercept(
-        self, method: Callable[..., Any], request_or_iterator: Any, context: grpc.ServicerContext, method_name: str
-    ) -> Any:
-        call = current.get()
-        call.principal = self._principals[call.caller]
-        return method(request_or_iterator, context)
-
-
 class Trail:
     """Remembers what was recorded of the last call."""
 
@@ -91,21 +76,34 @@ class Trail:
 
 def interceptors(principals: Sequence[Principal], trail: Trail) -> tuple[ServerInterceptor, ...]:
     services = [
-        InternalService(
-            token_of(principal), principal.roles, token_digest=hashlib.sha256(token_of(principal).encode()).digest()
+        ConfiguredService(
+            PrincipalClient(principal, ""), token_digest=hashlib.sha256(token_of(principal).encode()).digest()
         )
         for principal in principals
     ]
-    access = AccessCheck(_no_token, None, None, AttributionPolicy(frozenset()), lambda: 0)  # type: ignore[arg-type]
-    real = chain(
+    access = AccessCheck(_no_token, None, None, None, AttributionPolicy(frozenset()), lambda: 0)  # type: ignore[arg-type]
+    return chain(
         rules=ACCESS_RULES,
         audit=trail,
         buckets=None,
         access=access,
-        internal_services=services,
+        callers=CallerCheck(services, _Nobody(), _no_client),
         origin=OriginCheck(TrustedEdges(), lambda _: Reason.OFF_NET),
     )
-    return (*real, _Acting(principals))
+
+
+class _Nobody:
+    """People of a registry that has none: how they are known has its own tests."""
+
+    def principal(self, client_id: str) -> PrincipalClient | None:
+        raise AssertionError(client_id)
+
+    def principal_with_certificate(self, names: frozenset[str]) -> PrincipalClient | None:
+        raise AssertionError(names)
+
+
+def _no_client(_: str) -> str:
+    raise Refusal(Kind.UNAUTHENTICATED, Reason.TOKEN_UNKNOWN)
 
 
 def _no_token(_: str) -> AccessGrant:
