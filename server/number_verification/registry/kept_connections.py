@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
 from number_verification.registry.database import faults_told
 
@@ -43,13 +42,10 @@ class KeptConnections:
                 kept.close()
                 self._own.kept = None
         with faults_told():
-            try:
-                kept = _Kept(self._engine)
-                self._all.add(kept)
-                self._own.kept = kept
-                return kept.fetch(sql, parameters)
-            except self._error as error:
-                raise DBAPIError(None, None, error) from None
+            kept = _Kept(self._engine)
+            self._all.add(kept)
+            self._own.kept = kept
+            return kept.fetch(sql, parameters)
 
     def close(self) -> None:
         """Close the connections of all threads."""
