@@ -34,14 +34,14 @@ class KeptConnections:
         if not self._marks_parameters:
             sql = sql.replace("?", "%s")
         kept: _Kept | None = getattr(self._own, "kept", None)
-        if kept is not None:
-            try:
-                return kept.fetch(sql, parameters)
-            except self._error:
-                # What was good before may have died with its server; a new one tells whether the server is back.
-                kept.close()
-                self._own.kept = None
         with faults_told():
+            if kept is not None:
+                try:
+                    return kept.fetch(sql, parameters)
+                except self._error:
+                    # What was good before may have died with its server; a new one tells whether that is back.
+                    self._own.kept = None
+                    kept.close()
             kept = _Kept(self._engine)
             self._all.add(kept)
             self._own.kept = kept
