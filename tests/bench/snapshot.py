@@ -26,7 +26,8 @@ from number_verification.domain.onboarding.subscription import Subscription, Sub
 from number_verification.domain.session import Subscriber
 from number_verification.registry.approval_records import SqlApprovalRecords
 from number_verification.registry.approvals import SqlApprovals
-from number_verification.registry.database import migrate, open_database
+from number_verification.registry.database import open_database
+from number_verification.registry.migration import migrate
 from number_verification.registry.recent_endings import RecentEndings
 from number_verification.registry.snapshot import Snapshot
 from number_verification.registry.sql import SqlRegistry
@@ -36,11 +37,11 @@ PURPOSE, VERIFY = "dpv:FraudPreventionAndDetection", "number-verification:verify
 _SCOPES = frozenset({VERIFY, "number-verification:device-phone-number:read"})
 _CAPTION = (
     f"{thousands(APPLICATIONS)} applications, each with a key of its own, {PER_CUSTOMER} to a customer with a "
-    "subscription, in SQLite. Loaded by a fresh process; what it takes to keep is what the process has grown by, everything that is "
-    "derived lazily included. The access check is all that a call does once its token was redeemed: the application "
-    "looked up, whether its subscriber took anything back, standing, scopes and purpose; of another application at "
-    "every turn, on a snapshot and a memory of withdrawals that threads keep fresh meanwhile. The look-up is its part "
-    "of it."
+    "subscription, in SQLite. Loaded by a fresh process; what it takes to keep is what the process has grown by, "
+    "everything that is derived lazily included. The access check is all that a call does once its token was redeemed: "
+    "the application looked up, whether its subscriber took anything back, standing, scopes and purpose; of another "
+    "application at every turn, on a snapshot and a memory of withdrawals that threads keep fresh meanwhile. The "
+    "look-up is its part of it."
 )
 
 

@@ -287,7 +287,6 @@ class ApprovalRecordsSuite:
 
         recent.start()
         try:
-            wait_until(recent.fresh)
             assert objection() is None
             in_another_process(record_all, opener, [WITHDRAW]).join()
             wait_until(lambda: objection() is Reason.CONSENT_WITHDRAWN)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
 from number_verification import log
 from number_verification.domain.approval import ALL
@@ -25,16 +25,13 @@ CLOCK_DIFFERENCE: Milliseconds = MINUTE
 """How far the clocks of nodes may be apart for a process that starts to find all that was recorded in MEMORY."""
 
 CAPACITY = 200_000
-"""Endings that are kept; about 50 MB."""
+"""Endings that are kept; about 60 MB."""
 
 _MARGIN: Milliseconds = SECOND
 """How long after endings were dropped grants are refused that may have been issued before: clocks differ a little."""
 
-_CONSENT, _OPT_OUT = 0, 1
-_KIND = {Action.GIVEN: _CONSENT, Action.WITHDRAWN: _CONSENT, Action.OPTED_OUT: _OPT_OUT, Action.OPTED_IN: _OPT_OUT}
+_OPT_OUTS = frozenset({Action.OPTED_OUT, Action.OPTED_IN})
 _EVER: Milliseconds = sys.maxsize
-
-_Key: TypeAlias = tuple[int, bytes, str, str]
 
 
 class EndingSource(Protocol):
@@ -47,41 +44,57 @@ class EndingSource(Protocol):
     ) -> Sequence[Ending]: ...
 
 
-class _Memory:
-    """Endings by what they are about. Filled by one thread and read by many."""
+class _Ended(NamedTuple):
+    """What became of grants of one subscriber to an application, for a purpose."""
 
-    __slots__ = ("change", "complete_since", "dead_before", "order")
+    opt_out: bool
+    application: str
+    purpose: str
+    dead_before: Milliseconds
+    """Grants of an earlier instant are dead. While a withdrawal or an opt-out stands, grants of any instant are: none
+    can have been given since, so clocks that differ do no harm."""
+    arrived: float
+
+
+class _Memory:
+    """Endings by subscriber. Filled by one thread and read by many."""
+
+    __slots__ = ("by_subscriber", "change", "complete_since", "order")
 
     def __init__(self, change: int, complete_since: Milliseconds) -> None:
         self.change = change
         """The change up to which it goes."""
         self.complete_since = complete_since
         """What ended grants before this instant is not in here; 0 where nothing is missing."""
-        self.dead_before: dict[_Key, tuple[Milliseconds, float]] = {}
-        """Grants of an earlier instant are dead; beside it, when that came in. While a withdrawal or an opt-out stands,
-        grants of any instant are dead: none can have been given since, so clocks that differ do no harm."""
-        self.order: deque[tuple[float, _Key]] = deque()
+        self.by_subscriber: dict[bytes, tuple[_Ended, ...]] = {}
+        self.order: deque[tuple[float, bytes]] = deque()
         """When which one came in, the oldest first."""
 
     def add(self, endings: Sequence[Ending], arrived: float) -> None:
         for ending in endings:
-            kind = _KIND[ending.action]
-            # Names come again and again: kept once, they are a fraction of the memory.
-            key = (kind, ending.subscriber, sys.intern(ending.application), sys.intern(ending.purpose))
             stands = ending.action in (Action.WITHDRAWN, Action.OPTED_OUT)
-            self.dead_before[key] = (_EVER if stands else ending.recorded, arrived)
-            self.order.append((arrived, key))
+            ended = _Ended(
+                ending.action in _OPT_OUTS,
+                # Names come again and again: kept once, they are a fraction of the memory.
+                sys.intern(ending.application),
+                sys.intern(ending.purpose),
+                _EVER if stands else ending.recorded,
+                arrived,
+            )
+            known = self.by_subscriber.get(ending.subscriber, ())
+            others = (each for each in known if each[:3] != ended[:3])
+            self.by_subscriber[ending.subscriber] = (*others, ended)
+            self.order.append((arrived, ending.subscriber))
 
     def forget(self, before: float) -> None:
         while self.order and self.order[0][0] < before:
-            arrived, key = self.order.popleft()
-            # It may have come in again since.
-            if key in self.dead_before and self.dead_before[key][1] == arrived:
-                del self.dead_before[key]
-
-    def killed(self, key: _Key, since: Milliseconds) -> bool:
-        entry = self.dead_before.get(key)
-        return entry is not None and since < entry[0]
+            _, subscriber = self.order.popleft()
+            later = tuple(each for each in self.by_subscriber.get(subscriber, ()) if each.arrived >= before)
+            if later:
+                # In one step: readers never see less than there is.
+                self.by_subscriber[subscriber] = later
+            else:
+                self.by_subscriber.pop(subscriber, None)
 
 
 class RecentEndings:
@@ -119,7 +132,8 @@ class RecentEndings:
         self._failing = False
 
     def start(self) -> None:
-        """Begin to poll."""
+        """Begin to poll. After this, memory is fresh if the database can be read."""
+        self._try_to_poll()
         self._thread.start()
 
     def stop(self) -> None:
@@ -129,16 +143,19 @@ class RecentEndings:
             self._thread.join()
 
     def _run(self) -> None:
-        while True:
-            try:
-                self.poll()
-                self._failing = False
-            except StoreUnavailable as fault:
-                if not self._failing:
-                    log.fault("approvals_poll_failed", fault)
-                self._failing = True
-            if self._stopping.wait(self._poll_interval):
-                return
+        while not self._stopping.wait(self._poll_interval):
+            self._try_to_poll()
+
+    def _try_to_poll(self) -> None:
+        try:
+            self.poll()
+        except StoreUnavailable as fault:
+            # Said once: polls are many.
+            if not self._failing:
+                log.fault("approvals_poll_failed", fault)
+            self._failing = True
+        else:
+            self._failing = False
 
     def poll(self) -> None:
         """Take in what was recorded since the last time.
@@ -204,12 +221,15 @@ class RecentEndings:
         memory = self._memory
         if memory is None or self._monotonic() >= self._fresh_until or since <= memory.complete_since:
             raise Refusal(Kind.UNAVAILABLE, Reason.STALE_REGISTRY, retry_after=1)
-        if not memory.dead_before:
+        if not memory.by_subscriber:
             return None
-        who = subscriber()
-        for where, what in ((application, purpose), (application, ALL), (ALL, purpose), (ALL, ALL)):
-            if memory.killed((_OPT_OUT, who, where, what), since):
-                return Reason.OPTED_OUT
-        if consent_counts and memory.killed((_CONSENT, who, application, purpose), since):
-            return Reason.CONSENT_WITHDRAWN
-        return None
+        found: Reason | None = None
+        for ended in memory.by_subscriber.get(subscriber(), ()):
+            if since >= ended.dead_before:
+                continue
+            if ended.opt_out:
+                if ended.application in (ALL, application) and ended.purpose in (ALL, purpose):
+                    return Reason.OPTED_OUT
+            elif consent_counts and (ended.application, ended.purpose) == (application, purpose):
+                found = Reason.CONSENT_WITHDRAWN
+        return found

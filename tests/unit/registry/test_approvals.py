@@ -1,5 +1,6 @@
 """User approval as the authorization server and the API ask for it, over a real database."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from number_verification.domain.refusal import Kind, Reason, Refusal
 from number_verification.domain.session import Subscriber
 from number_verification.registry.approval_records import SqlApprovalRecords
 from number_verification.registry.approvals import SqlApprovals
-from number_verification.registry.database import migrate, open_database
+from number_verification.registry.database import open_database
+from number_verification.registry.migration import migrate
 from number_verification.registry.recent_endings import RecentEndings
 from number_verification.registry.subscriber_hash import load_consent_key, subscriber_hash
 
@@ -65,11 +67,19 @@ def based_on(basis: LegalBasis | None) -> Application:
     return replace(APPLICATION, legal_bases={FRAUD: basis} if basis else {})
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    engine = open_database(f"sqlite:///{tmp_path}/registry.db")
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "registry.db"
+    engine = open_database(f"sqlite:///{path}")
     migrate(engine)
-    return engine
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def engine(tmp_path: Path, migrated: Path) -> Engine:
+    shutil.copy(migrated, tmp_path)
+    return open_database(f"sqlite:///{tmp_path}/{migrated.name}")
 
 
 @pytest.fixture

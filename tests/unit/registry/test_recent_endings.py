@@ -1,5 +1,6 @@
 """What ended grants lately, over a real database and with clocks that the tests turn."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from number_verification.domain.approval import ALL
 from number_verification.domain.approval_records import Action, Statement
 from number_verification.domain.refusal import Kind, Reason, Refusal
 from number_verification.registry.approval_records import SqlApprovalRecords
-from number_verification.registry.database import migrate, open_database
+from number_verification.registry.database import open_database
+from number_verification.registry.migration import migrate
 from number_verification.registry.recent_endings import EndingSource, RecentEndings
 
 ANNA, BERT = b"a" * 16, b"b" * 16
@@ -49,11 +51,19 @@ def clocks() -> Clocks:
     return Clocks()
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    engine = open_database(f"sqlite:///{tmp_path}/registry.db")
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "registry.db"
+    engine = open_database(f"sqlite:///{path}")
     migrate(engine)
-    return engine
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def engine(tmp_path: Path, migrated: Path) -> Engine:
+    shutil.copy(migrated, tmp_path)
+    return open_database(f"sqlite:///{tmp_path}/{migrated.name}")
 
 
 @pytest.fixture
@@ -305,7 +315,7 @@ def test_polling_outlives_a_database_that_is_away(
     recent = recent_endings(records, clocks)
     recent.start()
     try:
-        wait_until(recent.fresh)
+        assert recent.fresh()
         with engine.begin() as connection:
             connection.execute(text("ALTER TABLE change_counter RENAME TO away"))
         logged: list[str] = []
