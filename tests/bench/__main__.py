@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import approvals, audit, flow, grpc_verify, ingest, report, resolve, rest_verify
+from bench import approvals, audit, flow, grpc_verify, ingest, report, resolve, rest_verify, snapshot
 from bench.context import Context
 from bench.loads.generator import generating
 from bench.measure import Cores, cores
@@ -20,6 +20,7 @@ BENCHMARKS = {
     "d": [resolve.measure, ingest.measure],
     "e": [audit.measure],
     "f": [approvals.measure],
+    "g": [snapshot.measure],
 }
 
 

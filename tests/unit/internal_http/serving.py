@@ -12,17 +12,20 @@ from typing import Any, NamedTuple
 
 from golden.contracts import REGISTRY
 from number_verification.domain.audit import AuditRecord
+from number_verification.domain.callers import CallerCheck, ConfiguredService
+from number_verification.domain.onboarding.principal import Principal, PrincipalClient
 from number_verification.domain.refusal import Kind, Reason, Refusal, Violation
 from number_verification.interceptors import chain, compose
 from number_verification.interceptors.origin import OriginCheck
-from number_verification.interceptors.token import InternalService
 from number_verification.internal_http.server import InternalHttpServer
 from number_verification.listener_settings import InternalSettings, ListenAddress, TlsSettings
 from number_verification.listening import reserve
 from number_verification.origin.attestation import TrustedEdges
+from number_verification.registry.snapshot import Snapshot
 from number_verification.rest.api import RestApi
 from number_verification.rest.application import HttpApplication
 from number_verification.rest.transcoding import Transcoder
+from unit.registry.entities import MemoryRegistry
 
 TOKEN = "a-service-token-of-the-tests"
 ROOT = "/registry/v1/organizations"
@@ -130,18 +133,19 @@ def status(answer: bytes) -> int:
 
 def application(registry: Registry, threads: int = 2) -> HttpApplication:
     """The REST of the golden internal API."""
-    service = InternalService(
-        "core",
-        frozenset({"staff"}),
+    service = ConfiguredService(
+        PrincipalClient(Principal("core", frozenset({"staff"})), ""),
         frozenset({"core.example"}),
         hashlib.sha256(TOKEN.encode()).digest(),
     )
+    people = Snapshot(MemoryRegistry())
+    people.refresh()
     interceptors = chain(
         rules=REGISTRY.access,
         audit=registry,
         buckets=None,
         access=None,  # type: ignore[arg-type]  # no method here is for API consumers
-        internal_services=[service],
+        callers=CallerCheck([service], people, _no_caller),
         origin=OriginCheck(TrustedEdges(), lambda _: Reason.OFF_NET),
     )
     served = {
@@ -155,6 +159,10 @@ def application(registry: Registry, threads: int = 2) -> HttpApplication:
         full_name = f"/registry.v1.RegistryService/{name}"
         behaviours[full_name] = compose(interceptors, full_name, behaviour)
     return HttpApplication(RestApi(Transcoder(REGISTRY.routes, REGISTRY.pool), behaviours, interceptors), {}, threads)
+
+
+def _no_caller(_: str) -> str:
+    raise Refusal(Kind.UNAUTHENTICATED, Reason.TOKEN_UNKNOWN)
 
 
 @contextmanager
