@@ -31,6 +31,9 @@ from number_verification.listener_settings import ListenAddress, TlsSettings
 from number_verification.listening import bound_address, reserve
 from number_verification.onetime.store import OneTimeStore
 from number_verification.registry.audit.trail import AuditTrail
+from number_verification.registry.migration import migrate
+from number_verification.registry.sql import SqlRegistry
+from number_verification.registry.store import Registry
 from number_verification.rest import forms
 from number_verification.sessions.feeds.radius.listener import open_socket
 from number_verification.sessions.store import SessionStore
@@ -69,6 +72,7 @@ class Supervisor:
         self._failure: Exception | None = None
         self._feed: multiprocessing.process.BaseProcess | None = None
         self._stores = _usable_stores(settings)
+        self._registry = _usable_registry(settings)
         self._listeners, self._admin = self._reserve()
         self._server = self._http_server()
 
@@ -99,13 +103,15 @@ class Supervisor:
             try:
                 self._reserved.append(reserve(address))
             except OSError as error:
-                faults.append(f"{name}.listen: {address} cannot be had: {error.strerror}")
+                faults.append(f"{name}: {address} cannot be had: {error.strerror}")
                 return address
             return bound_address(self._reserved[-1])
 
-        http, grpc = tcp("http", settings.http.listen), tcp("grpc", settings.grpc.listen)
-        internal_address = tcp("internal", internal.listen) if internal else None
-        proxy_address = tcp("origin.proxy_protocol", proxy.listen) if proxy else None
+        http, grpc = tcp("http.listen", settings.http.listen), tcp("grpc.listen", settings.grpc.listen)
+        internal_address = tcp("internal.listen", internal.listen) if internal else None
+        wanted = internal.http_listen if internal else None
+        internal_http = tcp("internal.http_listen", wanted) if wanted else None
+        proxy_address = tcp("origin.proxy_protocol.listen", proxy.listen) if proxy else None
         radius_address = None
         if radius is not None:
             try:
@@ -119,18 +125,27 @@ class Supervisor:
             faults.append(f"admin.listen: {settings.admin.listen} cannot be had: {error.strerror}")
         if faults:
             raise ConfigurationRefused(faults)
-        return app.Listeners(http, grpc, internal_address, radius_address, admin.address, proxy_address), admin
+        addresses = (http, grpc, internal_address, radius_address, admin.address, proxy_address, internal_http)
+        return app.Listeners(*addresses), admin
 
     def _probes(self) -> dict[str, Probe]:
         sessions, one_time, audit = self._stores
-        return {
+        probes = {
             "session_store": sessions.probe,
             "one_time_store": one_time.probe,
             "audit": audit.probe,
+            "registry": self._registry.probe,
             "feed": self._probe_feed,
             "http": lambda: _connect(self._listeners.http),
             "grpc": lambda: _connect(self._listeners.grpc),
         }
+        if self._settings.internal is not None and self._settings.internal.http_listen is not None:
+            probes["internal_http"] = self._probe_internal_http
+        return probes
+
+    def _probe_internal_http(self) -> None:
+        if self._listeners.internal_http is not None:
+            _connect(self._listeners.internal_http)
 
     def _probe_feed(self) -> None:
         if self._feed is None or not self._feed.is_alive():
@@ -177,7 +192,7 @@ class Supervisor:
             if self._feed.is_alive():
                 self._feed.kill()
         self._admin.stop()
-        for store in self._stores:
+        for store in (*self._stores, self._registry):
             store.close()
         for reserved in self._reserved:
             reserved.close()
@@ -221,7 +236,8 @@ class Supervisor:
 
     def _announce(self) -> None:
         listeners = self._listeners
-        wanted = [listeners.http, listeners.grpc, *filter(None, (listeners.internal, listeners.proxy_protocol))]
+        beside = (listeners.internal, listeners.internal_http, listeners.proxy_protocol)
+        wanted = [listeners.http, listeners.grpc, *filter(None, beside)]
         while not self._stopping.wait(0.02):
             try:
                 for address in wanted:
@@ -262,9 +278,21 @@ def _usable_stores(settings: Settings) -> tuple[SessionStore, OneTimeStore, Audi
         for store in stores:
             store.probe()
         app.signing(settings)
+        app.consent_hash(settings)
     except (StoreUnavailable, KeyFileUnusable) as error:
         raise ConfigurationRefused([f"data_dir: {error}"]) from None
     return stores
+
+
+def _usable_registry(settings: Settings) -> Registry:
+    try:
+        engine = app.registry_database(settings)
+        migrate(engine)
+        registry = SqlRegistry(engine)
+        registry.probe()
+    except StoreUnavailable as error:
+        raise ConfigurationRefused([f"registry: {str(error).removeprefix('registry: ')}"]) from None
+    return registry
 
 
 def _connect(address: ListenAddress) -> None:

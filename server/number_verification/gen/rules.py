@@ -25,6 +25,42 @@ ACCESS_RULES: dict[str, AccessRule] = {
         origin=OriginNeed.NONE,
         roles=frozenset({"operator-staff"}),
     ),
+    "/consent.v1.ConsentService/GiveConsent": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"consent-manager", "operator-staff"}),
+    ),
+    "/consent.v1.ConsentService/WithdrawConsent": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"consent-manager", "operator-staff"}),
+    ),
+    "/consent.v1.ConsentService/LookUpConsent": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"consent-manager", "operator-staff"}),
+    ),
+    "/consent.v1.ConsentService/OptOut": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"consent-manager", "operator-staff"}),
+    ),
+    "/consent.v1.ConsentService/OptIn": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"consent-manager", "operator-staff"}),
+    ),
+    "/consent.v1.ConsentService/ListApprovals": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"consent-manager", "operator-staff"}),
+    ),
     "/numberverification.v2.NumberVerificationService/VerifyPhoneNumber": AccessRule(
         caller=Caller.API_CONSUMER,
         scopes=frozenset({"number-verification:verify"}),
@@ -71,7 +107,7 @@ ACCESS_RULES: dict[str, AccessRule] = {
         caller=Caller.INTERNAL_SERVICE,
         scopes=frozenset(),
         origin=OriginNeed.NONE,
-        roles=frozenset({"channel-partner", "operator-staff"}),
+        roles=frozenset({"operator-staff"}),
     ),
     "/onboarding.v1.OnboardingService/CloseOrganization": AccessRule(
         caller=Caller.INTERNAL_SERVICE,
@@ -309,6 +345,96 @@ MESSAGE_RULES: dict[str, MessageRules] = {
             FieldRule(name="phone_number", pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
         ),
     ),
+    "consent.v1.GiveConsentRequest": MessageRules(
+        fields=(
+            FieldRule(name="phone_number", required=True, pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
+            FieldRule(
+                name="application",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="purpose", required=True, pattern="^dpv:[A-Za-z]{1,64}$", max_length=68),
+            FieldRule(name="scopes", required=True, pattern="^[!#-\\[\\]-~]{1,128}$", max_length=100),
+            FieldRule(name="evidence", required=True, max_length=1000),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "consent.v1.WithdrawConsentRequest": MessageRules(
+        fields=(
+            FieldRule(name="phone_number", required=True, pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
+            FieldRule(
+                name="application",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="purpose", required=True, pattern="^dpv:[A-Za-z]{1,64}$", max_length=68),
+            FieldRule(name="evidence", max_length=1000),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "consent.v1.LookUpConsentRequest": MessageRules(
+        fields=(
+            FieldRule(name="phone_number", required=True, pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
+            FieldRule(
+                name="application",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="purpose", required=True, pattern="^dpv:[A-Za-z]{1,64}$", max_length=68),
+            FieldRule(name="scopes", required=True, pattern="^[!#-\\[\\]-~]{1,128}$", max_length=100),
+        ),
+    ),
+    "consent.v1.OptOutRequest": MessageRules(
+        fields=(
+            FieldRule(name="phone_number", required=True, pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
+            FieldRule(
+                name="application",
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="purpose", pattern="^dpv:[A-Za-z]{1,64}$", max_length=68),
+            FieldRule(name="evidence", max_length=1000),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "consent.v1.OptInRequest": MessageRules(
+        fields=(
+            FieldRule(name="phone_number", required=True, pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
+            FieldRule(
+                name="application",
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="purpose", pattern="^dpv:[A-Za-z]{1,64}$", max_length=68),
+            FieldRule(name="evidence", max_length=1000),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "consent.v1.ListApprovalsRequest": MessageRules(
+        fields=(
+            FieldRule(name="phone_number", required=True, pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
+            FieldRule(name="page_token", pattern="^[0-9]{1,18}$", max_length=18),
+        ),
+    ),
     "numberverification.v2.VerifyPhoneNumberRequest": MessageRules(
         fields=(
             FieldRule(name="phone_number", pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
@@ -333,7 +459,7 @@ MESSAGE_RULES: dict[str, MessageRules] = {
             FieldRule(name="flows", max_length=10),
             FieldRule(name="scopes", pattern="^[!#-\\[\\]-~]{1,128}$", max_length=100),
             FieldRule(name="purposes", max_length=100),
-            FieldRule(name="etag", max_length=18),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
         ),
         nested=("jwks", "purposes"),
     ),
@@ -470,7 +596,7 @@ MESSAGE_RULES: dict[str, MessageRules] = {
             FieldRule(name="name", pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=77),
             FieldRule(name="display_name", max_length=200),
             FieldRule(name="channel_partner", pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=77),
-            FieldRule(name="etag", max_length=18),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
         ),
     ),
     "onboarding.v1.CreateOrganizationRequest": MessageRules(
@@ -566,7 +692,7 @@ MESSAGE_RULES: dict[str, MessageRules] = {
             FieldRule(name="roles", max_length=3),
             FieldRule(name="client_id", max_length=128),
             FieldRule(name="certificate_names", pattern="^[!-~]{1,253}$", max_length=10),
-            FieldRule(name="etag", max_length=18),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
         ),
         nested=("jwks",),
     ),
@@ -684,7 +810,7 @@ MESSAGE_RULES: dict[str, MessageRules] = {
             FieldRule(name="scopes", max_length=100),
             FieldRule(name="purposes", pattern="^dpv:[A-Za-z]{1,64}$", max_length=100),
             FieldRule(name="plans", max_length=50),
-            FieldRule(name="etag", max_length=18),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
         ),
         nested=("plans",),
     ),
@@ -737,7 +863,7 @@ MESSAGE_RULES: dict[str, MessageRules] = {
             ),
             FieldRule(name="product", pattern="^products/[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=72),
             FieldRule(name="plan", pattern="^[a-z][a-z0-9-]{1,61}[a-z0-9]$", max_length=63),
-            FieldRule(name="etag", max_length=18),
+            FieldRule(name="etag", pattern="^[0-9]{1,18}$", max_length=18),
         ),
     ),
     "onboarding.v1.CreateSubscriptionRequest": MessageRules(
