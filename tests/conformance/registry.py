@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
+from typing import Any
 
 import pytest
 
@@ -228,7 +229,7 @@ class RegistrySuite:
     def test_a_name_is_given_once(self, registry: Registry) -> None:
         add(registry, *one_of_each())
         for entity in one_of_each():
-            other = {"client_id": "another"} if isinstance(entity, Person | RegisteredApplication) else {}
+            other: Any = {"client_id": "another"} if isinstance(entity, Person | RegisteredApplication) else {}
             with registry.writing() as writing, pytest.raises(AlreadyExists):
                 writing.add(replace(entity, **other), T)
 

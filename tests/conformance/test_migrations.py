@@ -142,5 +142,5 @@ def _migrate_and_wait(url: str, pipe: Connection) -> None:
         pipe.send(inspect(config.attributes["connection"]).get_table_names())
         threading.Event().wait()
 
-    migration.command.upgrade = stop_short  # type: ignore[assignment]
+    command.upgrade = stop_short  # type: ignore[assignment]
     migrate(open_database(url))

@@ -1,5 +1,7 @@
 """What everybody who keeps usage must do. A test module of each engine subclasses the suite."""
 
+from typing import Any
+
 import pytest
 
 from conformance.databases import Databases, open_usage
@@ -9,7 +11,7 @@ from number_verification.registry.usage import SqlUsage, UsageRow
 
 A = Usage("2027-01-01", "organizations/a/applications/x", "organizations/a", "organizations/hub", "token", "OK")
 B = A._replace(customer="organizations/b", application="organizations/b/applications/x", channel_partner="")
-ALWAYS = {"first_day": "2000-01-01", "last_day": "2999-12-31"}
+ALWAYS: Any = {"first_day": "2000-01-01", "last_day": "2999-12-31"}
 
 
 class UsageSuite:

@@ -1,7 +1,7 @@
 """How many tokens an application may be given: a token bucket, and quotas a day and a month of UTC.
 
-All of it is integer arithmetic, in milliseconds and millionths of a token, so that nothing is gained by rounding. A
-rate counts in millionths of a token a second.
+All of it is integer arithmetic: a rate counts in millionths of a token a second, so that what is gained in a
+millisecond is a number of billionths, and nothing is rounded.
 """
 
 import datetime
@@ -12,8 +12,8 @@ from number_verification.domain.clock import HOUR, SECOND, Milliseconds
 from number_verification.domain.refusal import Reason
 
 _DAY: Milliseconds = 24 * HOUR
-_TOKEN = 1_000_000
-"""Millionths of one token."""
+_TOKEN = 1_000_000_000
+"""Billionths of one token."""
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
@@ -32,7 +32,7 @@ class Spent(NamedTuple):
     filled: Milliseconds
     """When the bucket was last looked at."""
     level: int
-    """What was in it then, in millionths of a token."""
+    """What was in it then, in billionths of a token."""
     day: int
     """The day of the last token, in days since the epoch."""
     day_count: int
@@ -76,8 +76,10 @@ def refund(spent: Spent, limits: Limits, counted: Milliseconds) -> Spent:
         counted: the instant at which it was counted. Counts of a day or month that is over are left alone: another
             day's quota is not to grow by it.
     """
+    # What the bucket gained since may be more than it could have held with this token in it.
+    missing = max(0, _TOKEN - max(0, spent.filled - counted) * _refill(limits))
     return spent._replace(
-        level=min(_capacity(limits), spent.level + _TOKEN),
+        level=min(_capacity(limits), spent.level + missing),
         day_count=max(0, spent.day_count - (spent.day == _day_of(counted))),
         month_count=max(0, spent.month_count - (spent.month == _month_of(_day_of(counted)))),
     )
@@ -93,7 +95,7 @@ def _at(spent: Spent | None, limits: Limits, now: Milliseconds) -> Spent:
     month = _month_of(day)
     return Spent(
         now,
-        min(_capacity(limits), spent.level + (now - spent.filled) * _refill(limits) // SECOND),
+        min(_capacity(limits), spent.level + (now - spent.filled) * _refill(limits)),
         day,
         spent.day_count if day == spent.day else 0,
         month,
@@ -102,8 +104,8 @@ def _at(spent: Spent | None, limits: Limits, now: Milliseconds) -> Spent:
 
 
 def _refill(limits: Limits) -> int:
-    """Millionths of a token a second."""
-    return max(1, round(limits.rate * _TOKEN))
+    """Millionths of a token a second, which is billionths a millisecond."""
+    return max(1, round(limits.rate * 1_000_000))
 
 
 def _capacity(limits: Limits) -> int:
@@ -113,7 +115,7 @@ def _capacity(limits: Limits) -> int:
 def _until_refilled(current: Spent, limits: Limits) -> Milliseconds:
     if not limits.rate or current.level >= _TOKEN:
         return 0
-    return -(-(_TOKEN - current.level) * SECOND // _refill(limits))
+    return -(-(_TOKEN - current.level) // _refill(limits))
 
 
 def _until_next_day(current: Spent, limits: Limits) -> Milliseconds:

@@ -7,7 +7,7 @@ further up: drivers quote statements and what stands in them.
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def open_database(url: str, password: str = "") -> Engine:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise StoreUnavailable("the registry's URL cannot be read") from None
     if parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:") and not parsed.query:
         return _sqlite(parsed)
@@ -105,19 +105,17 @@ def _sqlite(url: URL) -> Engine:
 def _make_private(path: Path) -> None:
     """Make the file where there is none. SQLite gives those beside it the same mode."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        _tighten(path)
+        if not path.exists():
+            # Another process may make it in this moment, in the same way.
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        elif path.is_file():
+            # By name: to open and close the file would take SQLite's locks from this process (fcntl(2)).
+            path.chmod(0o600)
+        else:
+            raise StoreUnavailable(f"registry: {path} is not a file")
     except OSError as error:
-        raise StoreUnavailable(f"registry: {path} cannot be made: {error.strerror}") from None
-
-
-def _tighten(path: Path) -> None:
-    # By name: to open and close the file would take SQLite's locks from this process (fcntl(2)).
-    try:
-        path.chmod(0o600)
-    except OSError as error:
-        raise StoreUnavailable(f"registry: {path} cannot be used: {error.strerror}") from None
+        raise StoreUnavailable(f"registry: {path} cannot be opened: {error.strerror}") from None
 
 
 def _postgresql(url: URL) -> Engine:
