@@ -42,7 +42,8 @@ class Contract:
             self.pool.AddSerializedFile(file.SerializeToString())
         self._sources = Sources(request.proto_file)
         self._comments = Sources(file for file in request.proto_file if file.name in request.file_to_generate)
-        self._files = [self.pool.FindFileByName(name) for name in request.file_to_generate]
+        # protoc and buf name the files in different orders; what is generated is the same.
+        self._files = [self.pool.FindFileByName(name) for name in sorted(request.file_to_generate)]
         self._extensions: dict[OptionName, Any] = {}
         for name, full_name in _EXTENSIONS.items():
             try:

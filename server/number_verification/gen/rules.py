@@ -13,6 +13,42 @@ from number_verification.domain.contract import (
 )
 
 ACCESS_RULES: dict[str, AccessRule] = {
+    "/consent.v1.ConsentService/GiveConsent": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"consent-manager", "operator-staff"}),
+    ),
+    "/consent.v1.ConsentService/WithdrawConsent": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"consent-manager", "operator-staff"}),
+    ),
+    "/consent.v1.ConsentService/LookUpConsent": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"consent-manager", "operator-staff"}),
+    ),
+    "/consent.v1.ConsentService/OptOut": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"consent-manager", "operator-staff"}),
+    ),
+    "/consent.v1.ConsentService/OptIn": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"consent-manager", "operator-staff"}),
+    ),
+    "/consent.v1.ConsentService/ListApprovals": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"consent-manager", "operator-staff"}),
+    ),
     "/numberverification.v2.NumberVerificationService/VerifyPhoneNumber": AccessRule(
         caller=Caller.API_CONSUMER,
         scopes=frozenset({"number-verification:verify"}),
@@ -287,26 +323,102 @@ ACCESS_RULES: dict[str, AccessRule] = {
 """By the method's name on the wire, `/package.Service/Method`."""
 
 MESSAGE_RULES: dict[str, MessageRules] = {
+    "consent.v1.GiveConsentRequest": MessageRules(
+        fields=(
+            FieldRule(name="phone_number", required=True, pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
+            FieldRule(
+                name="application",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="purpose", required=True, pattern="^dpv:[A-Za-z]{1,64}$", max_length=68),
+            FieldRule(name="scopes", required=True, pattern="^[!#-\\[\\]-~]{1,128}$", max_length=100),
+            FieldRule(name="evidence", required=True, max_length=1000),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "consent.v1.WithdrawConsentRequest": MessageRules(
+        fields=(
+            FieldRule(name="phone_number", required=True, pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
+            FieldRule(
+                name="application",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="purpose", required=True, pattern="^dpv:[A-Za-z]{1,64}$", max_length=68),
+            FieldRule(name="evidence", max_length=1000),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "consent.v1.LookUpConsentRequest": MessageRules(
+        fields=(
+            FieldRule(name="phone_number", required=True, pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
+            FieldRule(
+                name="application",
+                required=True,
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="purpose", required=True, pattern="^dpv:[A-Za-z]{1,64}$", max_length=68),
+            FieldRule(name="scopes", required=True, pattern="^[!#-\\[\\]-~]{1,128}$", max_length=100),
+        ),
+    ),
+    "consent.v1.OptOutRequest": MessageRules(
+        fields=(
+            FieldRule(name="phone_number", required=True, pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
+            FieldRule(
+                name="application",
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="purpose", pattern="^dpv:[A-Za-z]{1,64}$", max_length=68),
+            FieldRule(name="evidence", max_length=1000),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "consent.v1.OptInRequest": MessageRules(
+        fields=(
+            FieldRule(name="phone_number", required=True, pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
+            FieldRule(
+                name="application",
+                pattern="^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/applications/[a-z][a-z0-9-]{1,61}[a-z0-9]$",
+                max_length=154,
+            ),
+            FieldRule(name="purpose", pattern="^dpv:[A-Za-z]{1,64}$", max_length=68),
+            FieldRule(name="evidence", max_length=1000),
+            FieldRule(
+                name="request_id",
+                pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                max_length=36,
+            ),
+        ),
+    ),
+    "consent.v1.ListApprovalsRequest": MessageRules(
+        fields=(
+            FieldRule(name="phone_number", required=True, pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
+            FieldRule(name="page_token", pattern="^[0-9]{1,18}$", max_length=18),
+        ),
+    ),
     "numberverification.v2.VerifyPhoneNumberRequest": MessageRules(
         fields=(
             FieldRule(name="phone_number", pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
             FieldRule(name="hashed_phone_number", pattern="^[a-fA-F0-9]{64}$", max_length=64),
         ),
         oneofs=(OneofRule(name="number"),),
-    ),
-    "onboarding.v1.JsonWebKeySet": MessageRules(fields=(FieldRule(name="keys", max_length=20),), nested=("keys",)),
-    "onboarding.v1.JsonWebKey": MessageRules(
-        fields=(
-            FieldRule(name="kty", required=True, max_length=16),
-            FieldRule(name="kid", max_length=256),
-            FieldRule(name="use", max_length=16),
-            FieldRule(name="alg", max_length=16),
-            FieldRule(name="crv", max_length=16),
-            FieldRule(name="x", max_length=64),
-            FieldRule(name="y", max_length=64),
-            FieldRule(name="n", max_length=1400),
-            FieldRule(name="e", max_length=16),
-        ),
     ),
     "onboarding.v1.PurposeGrounds": MessageRules(
         fields=(FieldRule(name="purpose", required=True, pattern="^dpv:[A-Za-z]{1,64}$", max_length=68),),
@@ -441,6 +553,20 @@ MESSAGE_RULES: dict[str, MessageRules] = {
                 pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
                 max_length=36,
             ),
+        ),
+    ),
+    "onboarding.v1.JsonWebKeySet": MessageRules(fields=(FieldRule(name="keys", max_length=20),), nested=("keys",)),
+    "onboarding.v1.JsonWebKey": MessageRules(
+        fields=(
+            FieldRule(name="kty", required=True, max_length=16),
+            FieldRule(name="kid", max_length=256),
+            FieldRule(name="use", max_length=16),
+            FieldRule(name="alg", max_length=16),
+            FieldRule(name="crv", max_length=16),
+            FieldRule(name="x", max_length=64),
+            FieldRule(name="y", max_length=64),
+            FieldRule(name="n", max_length=1400),
+            FieldRule(name="e", max_length=16),
         ),
     ),
     "onboarding.v1.Organization": MessageRules(

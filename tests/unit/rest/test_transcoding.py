@@ -19,7 +19,7 @@ from protoc_gen_rest.contract import Contract
 from protoc_gen_rest.rules import access_rules
 
 LIBRARY = Transcoder(ROUTES, POOL)
-OURS = Transcoder(routes.ROUTES)
+OURS = Transcoder([route for route in routes.ROUTES if not route.internal])
 BASE = "/number-verification/v2"
 
 
