@@ -17,7 +17,8 @@ from number_verification.administration.plan import CREATE, UPDATE, Step, plan
 _HELP = (
     "Brings a registry to the state that a file describes: TOML, or JSON where its name ends in .json.\n\n"
     "What the file does not mention is not touched; of what it mentions, only the fields that it names. The "
-    "differences are printed first, and what is impossible is said before anything is changed. Done twice, nothing is left to do."
+    "differences are printed first, and what is impossible is said before anything is changed. Done twice, nothing is "
+    "left to do."
 )
 
 

@@ -3,7 +3,7 @@
 import csv
 import inspect
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,25 +70,35 @@ class Command(NamedTuple):
     """Of the resource that it is about."""
     columns: Sequence[str] = ()
     """What a list shows; everything where empty."""
+    left_out: frozenset[str] = frozenset()
+    """The fields that cannot be said."""
     as_csv: bool = False
     """Whether it can answer in CSV."""
+    for_scripts: bool = False
+    """Whether it always prints one JSON object a line."""
+    check: Callable[[Any], None] = lambda _: None
+    """Looks at an answer that was printed, and fails where there is something wrong."""
 
     def added_to(self, group: typer.Typer) -> None:
         """Make it a command of a group."""
         text = contract.about_method(self.method)
-        group.command(self.name, help=text)(options.command(self.name, self._run, self._parameters(), text))
+        summary = contract.summary(self.method)
+        group.command(self.name, help=text, short_help=summary)(
+            options.command(self.name, self._run, self._parameters(), text)
+        )
 
     def _parameters(self) -> Iterator[inspect.Parameter]:
         fields = self.method.input_type.fields
         if self.kind is not None and "name" in self.method.input_type.fields_by_name:
             yield name_of(self.kind)
         for field in fields:
-            if field.name not in _NOT_SAID:
+            if field.name not in _NOT_SAID | self.left_out:
                 yield options.parameter(field, method=self.method, required=_is_required(field))
-        yield from (_PRESET[field.name] for field in fields if field.name in _PRESET)
+        yield from (_PRESET[each.name] for each in fields if each.name in _PRESET and each.name not in self.left_out)
         if self.as_csv:
             yield _AS_CSV
-        yield AS_JSON
+        if not self.for_scripts:
+            yield AS_JSON
 
     def _run(self, context: typer.Context, **said: Any) -> None:
         request = contract.new(self.method.input_type)
@@ -104,13 +114,16 @@ class Command(NamedTuple):
         if "phone_number" in said:
             request.phone_number = files.phone_number(said["phone_number"])  # type: ignore[attr-defined]
         api = connection(context).api
+        as_json = self.for_scripts or said["as_json"]
         if "page_token" not in fields:
-            show(unwrapped(api.call(self.method, request)), as_json=said["as_json"])
+            answer = api.call(self.method, request)
+            show(unwrapped(answer), as_json=as_json)
+            self.check(answer)
             return
         listed: Any = next(field for field in self.method.output_type.fields if field.is_repeated).message_type
         columns = [listed.fields_by_name[name] for name in self.columns] or list(listed.fields)
         items = api.pages(self.method, request, said["limit"])
-        _show_list(items, columns, as_json=said["as_json"], as_csv=said.get("as_csv", False))
+        _show_list(items, columns, as_json=as_json, as_csv=said.get("as_csv", False))
 
 
 def connection(context: typer.Context) -> Connection:

@@ -28,7 +28,9 @@ def add_create(group: typer.Typer, kind: Kind) -> None:
     fields = [options.parameter(field) for field in kind.settable]
     text = f"{contract.about_method(kind.method('create'))} `{ANY}` for its ID lets the service choose one."
     parameters = [calling.name_of(kind), *fields, REQUEST_ID, AS_JSON]
-    group.command("create", help=text)(options.command("create", run, parameters, text))
+    group.command("create", help=text, short_help=contract.summary(kind.method("create")))(
+        options.command("create", run, parameters, text)
+    )
 
 
 def add_update(group: typer.Typer, kind: Kind) -> None:
@@ -61,7 +63,9 @@ def add_update(group: typer.Typer, kind: Kind) -> None:
     fields = [options.parameter(field) for field in kind.changeable]
     text = "Changes the fields that are said, and no others. Of several values all must be said."
     parameters = [calling.name_of(kind), *fields, options.option("clear", list[str], clear, ()), ETAG, REQUEST_ID]
-    group.command("update", help=text)(options.command("update", run, [*parameters, AS_JSON], text))
+    group.command("update", help=text, short_help=contract.summary(kind.method("update")))(
+        options.command("update", run, [*parameters, AS_JSON], text)
+    )
 
 
 def create(api: Api, kind: Kind, name: str, resource: Message, request_id: str = "") -> Message:

@@ -25,8 +25,13 @@ def new(message: Descriptor) -> Message:
 
 
 def only_reads(method: MethodDescriptor) -> bool:
-    """Whether the method changes nothing: its binding is a GET (AIP-131, AIP-132)."""
-    return bool(method.GetOptions().Extensions[annotations_pb2.http].get)
+    """Whether the method changes nothing: its binding is a GET (AIP-131, AIP-132), or it lists page by page (AIP-158).
+
+    What has to name a phone number is a POST, lists among it.
+    """
+    return bool(method.GetOptions().Extensions[annotations_pb2.http].get) or "page_token" in (
+        method.input_type.fields_by_name
+    )
 
 
 def short_names(enum: EnumDescriptor) -> Mapping[str, str]:
@@ -69,17 +74,26 @@ def about_field(field: Any, method: MethodDescriptor | None = None) -> str:
     if method is not None:
         operation = _operation(method)
         texts += [each for each in operation.get("parameters", ()) if each.get("name") == field.json_name]
-    return next((text["description"] for text in texts if "description" in text), "")
+    return _in_one_line(next((text["description"] for text in texts if "description" in text), ""))
 
 
 def about_message(message: Descriptor) -> str:
     """What the contract says of a message."""
-    return str(_document(message.file.package)["components"]["schemas"][message.name].get("description", ""))
+    return _in_one_line(_document(message.file.package)["components"]["schemas"][message.name].get("description", ""))
 
 
 def about_method(method: MethodDescriptor) -> str:
     """What the contract says of a method."""
-    return str(_operation(method).get("description", ""))
+    return _in_one_line(_operation(method).get("description", ""))
+
+
+def summary(method: MethodDescriptor) -> str:
+    """What a method does, in a few words."""
+    return _in_one_line(_operation(method).get("summary", ""))
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _operation(method: MethodDescriptor) -> Mapping[str, Any]:

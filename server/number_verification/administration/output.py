@@ -44,12 +44,14 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, show_header: bool = True) -> None:
     """Print a table. Long ones are printed in parts, so that nobody waits for the end."""
     terminal = sys.stdout.isatty()
     console = Console(width=_WIDTH, highlight=False, markup=False, emoji=False)
     for number, part in enumerate(_parts(rows)):
-        content = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_header=number == 0)
+        content = Table(
+            box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_header=show_header and number == 0
+        )
         for heading in headings:
             content.add_column(Text(heading), no_wrap=True, overflow="ignore")
         for row in part:
@@ -82,7 +84,7 @@ def messages(values: Iterable[Message], columns: Sequence[FieldDescriptor]) -> N
 def details(value: Message) -> None:
     """Print one message, a field a line."""
     rows = [(field.name.replace("_", " "), cell(value, field)) for field in value.DESCRIPTOR.fields]
-    table(("", ""), [row for row in rows if row[1]])
+    table(("", ""), [row for row in rows if row[1]], show_header=False)
 
 
 def cell(message: Message, field: Any) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from google.protobuf.descriptor import ServiceDescriptor
 from joserfc.jwk import ECKey
 
 from number_verification.administration import changing, contract, output
@@ -14,6 +13,9 @@ from number_verification.administration.applying import add_apply
 from number_verification.administration.calling import Command
 from number_verification.administration.failure import Failure
 from number_verification.administration.resources import KINDS, SERVICE, Kind
+from number_verification.gen.consent.v1 import consent_pb2
+
+CONSENT = consent_pb2.DESCRIPTOR.services_by_name["ConsentService"]
 
 _USAGE = ("day", "application", "customer", "channel_partner", "operation", "outcome", "count")
 
@@ -24,8 +26,7 @@ def tree() -> typer.Typer:
     for kind in KINDS.values():
         top.add_typer(_resource(kind), name=kind.plural)
     Command("usage", SERVICE.methods_by_name["QueryUsage"], columns=_USAGE, as_csv=True).added_to(top)
-    for name, (text, service, commands) in _further().items():
-        top.add_typer(_service(text, service, commands), name=name)
+    top.add_typer(_consent(), name="consent")
     keys = typer.Typer(help="Keys of one's own, to call with.", no_args_is_help=True)
     keys.command("generate")(generate)
     top.add_typer(keys, name="keys")
@@ -33,9 +34,14 @@ def tree() -> typer.Typer:
     return top
 
 
-def _further() -> dict[str, tuple[str, ServiceDescriptor, dict[str, str]]]:
-    """The services beside onboarding: what they are about, and the command for each method."""
-    return {}
+_CONSENT = {
+    "give": "GiveConsent",
+    "withdraw": "WithdrawConsent",
+    "look-up": "LookUpConsent",
+    "list": "ListApprovals",
+    "opt-out": "OptOut",
+    "opt-in": "OptIn",
+}
 
 
 def _resource(kind: Kind) -> typer.Typer:
@@ -51,10 +57,10 @@ def _resource(kind: Kind) -> typer.Typer:
     return group
 
 
-def _service(text: str, service: ServiceDescriptor, commands: dict[str, str]) -> typer.Typer:
-    group = typer.Typer(help=text, no_args_is_help=True)
-    for name, method in commands.items():
-        Command(name, service.methods_by_name[method]).added_to(group)
+def _consent() -> typer.Typer:
+    group = typer.Typer(help="What subscribers agreed and objected to.", no_args_is_help=True)
+    for name, method in _CONSENT.items():
+        Command(name, CONSENT.methods_by_name[method]).added_to(group)
     return group
 
 
