@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 from functional.administration.conftest import Admin
 from functional.administration.internal import Internal
-from functional.serving import key_pair
 from number_verification.administration.resources import KINDS
 from number_verification.cli import app
 from number_verification.gen.consent.v1 import consent_pb2
@@ -248,12 +247,3 @@ def test_usage_for_billing(admin: Admin, internal: Internal) -> None:
     assert internal.asked[-1][1].parent == BANK
     assert admin.done("usage", *days, "--json").objects[0]["count"] == "7"
     assert admin("usage").code == 2
-
-
-def test_the_key_of_another_is_not_printed(admin: Admin) -> None:
-    other = key_pair()
-    path = admin.write("other.json", {**other, "crv": "P-999"})
-    path.chmod(0o600)
-    done = admin.bare(*admin.connection[:-1], path, "organizations", "list")
-    assert done.code == 2
-    assert other["d"] not in done.err
