@@ -27,10 +27,12 @@ from number_verification.config import (
 from number_verification.domain import clock
 from number_verification.domain.access import AccessCheck
 from number_verification.domain.attribution import AttributionPolicy
+from number_verification.domain.audit import AuditKind
 from number_verification.domain.location import AddressPlan, LocatedDevice, locate
 from number_verification.domain.origin import NetworkOrigin
 from number_verification.domain.rate import TokenBuckets
 from number_verification.domain.refusal import Reason
+from number_verification.gen.audit.v1 import audit_pb2
 from number_verification.gen.numberverification.v2 import number_verification_pb2
 from number_verification.gen.routes import APIS, ROUTES
 from number_verification.gen.rules import ACCESS_RULES
@@ -47,11 +49,16 @@ from number_verification.origin.address import parse_address
 from number_verification.origin.attestation import TrustedEdges
 from number_verification.origin.proxy_listener import ProxyIngress
 from number_verification.origin.resolver import OriginPolicy, resolve_origin
+from number_verification.registry.audit.keeper import AuditKeeper
+from number_verification.registry.audit.numbers import NumberKeys
+from number_verification.registry.audit.seals import SealKey
+from number_verification.registry.audit.trail import AuditTrail
 from number_verification.registry.configured import ConfiguredApplications
 from number_verification.rest.api import RestApi
 from number_verification.rest.application import HttpApplication, oauth_endpoint
 from number_verification.rest.http import Handler, HttpRequest, HttpResponse
 from number_verification.rest.transcoding import Transcoder
+from number_verification.services.audit import AuditServicer
 from number_verification.services.handlers import methods
 from number_verification.services.messages import EventReader
 from number_verification.services.number_verification import NumberVerificationServicer
@@ -121,6 +128,26 @@ def attribution_policy(network: NetworkSettings) -> AttributionPolicy:
     )
 
 
+def number_keys(settings: Settings) -> NumberKeys:
+    """What phone numbers are marked with in audit records."""
+    return NumberKeys(settings.data_dir / "keys", settings.audit.key_days)
+
+
+def audit_trail(settings: Settings) -> AuditTrail:
+    """Where this process writes its audit records.
+
+    Raises:
+        StoreUnavailable: nothing could be written there.
+    """
+    return AuditTrail(settings.data_dir / "audit", number_keys(settings))
+
+
+def audit_keeper(settings: Settings) -> AuditKeeper:
+    """What seals, counts and purges the audit trail, for the one process that does so."""
+    data_dir = settings.data_dir
+    return AuditKeeper(data_dir / "audit", data_dir / "keys", number_keys(settings), clock.now)
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What one worker process serves."""
@@ -128,7 +155,7 @@ class Service:
     http: HttpApplication
     grpc_servers: tuple[GrpcServer, ...]
     ingress: ProxyIngress | None
-    stores: tuple[SessionStore, OneTimeStore]
+    stores: tuple[SessionStore, OneTimeStore, AuditTrail]
     drain_seconds: float
 
     def start(self) -> None:
@@ -151,6 +178,7 @@ class Service:
 def build(settings: Settings, listeners: Listeners) -> Service:
     """Put a worker's parts together."""
     sessions, one_time = session_store(settings), one_time_store(settings)
+    audit = audit_trail(settings)
     policy = attribution_policy(settings.network)
     plan = AddressPlan(
         direct=[(direct.network, direct.ip_domain) for direct in settings.network.direct],
@@ -166,6 +194,7 @@ def build(settings: Settings, listeners: Listeners) -> Service:
     limits = settings.limits
     interceptors = chain(
         rules=ACCESS_RULES,
+        audit=audit,
         buckets=TokenBuckets(limits.peer_rate, limits.peer_burst) if limits.peer_rate else None,
         access=access,
         internal_services=_internal_services(settings),
@@ -182,20 +211,28 @@ def build(settings: Settings, listeners: Listeners) -> Service:
     grpc_servers = [GrpcServer(settings.grpc, listeners.grpc, public, interceptors)]
     if settings.internal is not None and listeners.internal is not None:
         events = EventReader(ip_domain_rule(settings.network), MAX_EVENT_AGE, MAX_CLOCK_SKEW)
-        internal = methods(
-            subscriber_session_pb2.DESCRIPTOR.services_by_name["SubscriberSessionService"],
-            SubscriberSessionServicer(sessions, located, events, clock.now),
-        )
-        grpc_servers.append(GrpcServer(settings.internal, listeners.internal, list(internal), interceptors))
+        internal = [
+            *methods(
+                subscriber_session_pb2.DESCRIPTOR.services_by_name["SubscriberSessionService"],
+                SubscriberSessionServicer(sessions, located, events, clock.now),
+            ),
+            *methods(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], _audit_servicer(settings)),
+        ]
+        grpc_servers.append(GrpcServer(settings.internal, listeners.internal, internal, interceptors))
     behaviours = {m.full_name: compose(interceptors, m.full_name, m.behaviour) for m in public}
     endpoints = {
-        **_authorization_endpoints(settings, applications, one_time, access, located),
+        **_authorization_endpoints(settings, applications, one_time, access, located, audit),
         **_documents(internal=False),
     }
     transcoder = Transcoder([route for route in ROUTES if not route.internal])
     http = HttpApplication(RestApi(transcoder, behaviours, interceptors), endpoints, settings.http.threads)
     ingress = _ingress(settings, listeners)
-    return Service(http, tuple(grpc_servers), ingress, (sessions, one_time), settings.drain_seconds)
+    return Service(http, tuple(grpc_servers), ingress, (sessions, one_time, audit), settings.drain_seconds)
+
+
+def _audit_servicer(settings: Settings) -> AuditServicer:
+    data_dir = settings.data_dir
+    return AuditServicer(data_dir / "audit", number_keys(settings), SealKey(data_dir / "keys"))
 
 
 def _ingress(settings: Settings, listeners: Listeners) -> ProxyIngress | None:
@@ -222,15 +259,19 @@ def _authorization_endpoints(
     one_time: OneTimeStore,
     access: AccessCheck,
     located: Locate,
+    audit: AuditTrail,
 ) -> Mapping[str, Mapping[str, Handler]]:
     issuer = settings.issuer
     keys, salt = signing(settings)
     authorize = oauth_endpoint(
         "authorize",
+        AuditKind.AUTHORIZATION,
         AuthorizationEndpoint(issuer, applications, _device_of_request(settings, located), one_time, clock.now),
+        audit,
     )
     token = oauth_endpoint(
         "token",
+        AuditKind.TOKEN,
         TokenEndpoint(
             audiences=frozenset({issuer, issuer + discovery.TOKEN_PATH}),
             applications=applications,
@@ -240,6 +281,7 @@ def _authorization_endpoints(
             lifetime=seconds(settings.tokens.lifetime_seconds),
             clock=clock.now,
         ),
+        audit,
     )
     configuration = discovery.document(issuer)
     return {

@@ -226,6 +226,15 @@ class StoreSettings(Section):
     """Room for codes, tokens and used identifiers."""
 
 
+class AuditSettings(Section):
+    """The audit trail."""
+
+    keep_days: int = Field(default=400, ge=1)
+    """Days after which records are removed."""
+    key_days: int = Field(default=30, ge=1, le=366)
+    """How long one key serves for the hashes of phone numbers."""
+
+
 class Settings(Section):
     """Everything there is to set."""
 
@@ -250,6 +259,7 @@ class Settings(Section):
     applications: tuple[ApplicationSettings, ...] = ()
     limits: LimitSettings = LimitSettings()
     store: StoreSettings = StoreSettings()
+    audit: AuditSettings = AuditSettings()
 
     def faults(self) -> list[str]:
         """What is unsafe or contradictory between sections, each a sentence that begins with where it is."""

@@ -1,4 +1,4 @@
-"""The feed process: takes RADIUS accounting and keeps the stores tidy, beside the workers and not among them."""
+"""The feed process: takes RADIUS accounting and keeps the stores and the audit trail, beside the workers."""
 
 import signal
 import socket
@@ -11,6 +11,7 @@ from number_verification.domain.clock import SECOND
 from number_verification.domain.faults import StoreUnavailable
 from number_verification.listener_settings import RadiusSettings
 from number_verification.onetime.store import OneTimeStore
+from number_verification.registry.audit.keeper import AuditKeeper
 from number_verification.sessions.feeds.radius.clients import RadiusClient, RadiusClients
 from number_verification.sessions.feeds.radius.listener import RadiusListener
 from number_verification.sessions.store import SessionStore
@@ -31,12 +32,14 @@ def run(settings: Settings, radius_socket: socket.socket | None) -> None:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     sessions, one_time = app.session_store(settings), app.one_time_store(settings)
+    audit = app.audit_keeper(settings)
     listener = _listener(settings, settings.radius, radius_socket, sessions)
     serving = threading.Thread(target=listener.serve_forever, name="radius") if listener else None
     if serving is not None:
         serving.start()
     while not stopping.wait(SWEEP_SECONDS):
         _sweep(one_time)
+        _seal(audit)
         if serving is None:
             _purge(sessions)
         elif not serving.is_alive():
@@ -45,6 +48,8 @@ def run(settings: Settings, radius_socket: socket.socket | None) -> None:
     if listener is not None and serving is not None:
         listener.stop()
         serving.join()
+    _seal(audit)
+    audit.close()
     sessions.close()
     one_time.close()
 
@@ -76,6 +81,13 @@ def _sweep(one_time: OneTimeStore) -> None:
         one_time.purge(SWEEP_LIMIT)
     except StoreUnavailable as fault:
         log.fault("sweep_failed", fault)
+
+
+def _seal(audit: AuditKeeper) -> None:
+    try:
+        audit.seal()
+    except StoreUnavailable as fault:
+        log.fault("audit_not_sealed", fault, message=str(fault))
 
 
 def _purge(sessions: SessionStore) -> None:

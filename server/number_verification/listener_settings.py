@@ -103,7 +103,7 @@ class InternalServiceSettings(Section):
     """A service of the operator."""
 
     name: str = Field(min_length=1)
-    roles: frozenset[Literal["session-feed", "session-read"]] = Field(min_length=1)
+    roles: frozenset[Literal["session-feed", "session-read", "operator-staff", "consent-manager"]] = Field(min_length=1)
     certificate_names: frozenset[str] = frozenset()
     token_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 

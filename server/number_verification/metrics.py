@@ -16,6 +16,11 @@ calls = Counter(
 call_seconds = Histogram(
     "number_verification_call_seconds", "How long calls took.", ["method", "transport"], buckets=_SECONDS
 )
+application_calls = Counter(
+    "number_verification_application_calls",
+    "What applications asked for, by application, customer, channel partner, operation and public error code.",
+    ["application", "customer", "channel_partner", "operation", "code"],
+)
 authorizations = Counter(
     "number_verification_authorizations",
     "Requests to the authorization server by endpoint, OAuth error (none for success) and the operator's reason.",

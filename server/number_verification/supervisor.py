@@ -30,6 +30,7 @@ from number_verification.domain.faults import StoreUnavailable
 from number_verification.listener_settings import ListenAddress, TlsSettings
 from number_verification.listening import bound_address, reserve
 from number_verification.onetime.store import OneTimeStore
+from number_verification.registry.audit.trail import AuditTrail
 from number_verification.rest import forms
 from number_verification.sessions.feeds.radius.listener import open_socket
 from number_verification.sessions.store import SessionStore
@@ -121,10 +122,11 @@ class Supervisor:
         return app.Listeners(http, grpc, internal_address, radius_address, admin.address, proxy_address), admin
 
     def _probes(self) -> dict[str, Probe]:
-        sessions, one_time = self._stores
+        sessions, one_time, audit = self._stores
         return {
             "session_store": sessions.probe,
             "one_time_store": one_time.probe,
+            "audit": audit.probe,
             "feed": self._probe_feed,
             "http": lambda: _connect(self._listeners.http),
             "grpc": lambda: _connect(self._listeners.grpc),
@@ -254,9 +256,9 @@ def _fresh_metrics_dir(data_dir: Path) -> str:
     return str(metrics_dir)
 
 
-def _usable_stores(settings: Settings) -> tuple[SessionStore, OneTimeStore]:
+def _usable_stores(settings: Settings) -> tuple[SessionStore, OneTimeStore, AuditTrail]:
     try:
-        stores = app.session_store(settings), app.one_time_store(settings)
+        stores = app.session_store(settings), app.one_time_store(settings), app.audit_trail(settings)
         for store in stores:
             store.probe()
         app.signing(settings)

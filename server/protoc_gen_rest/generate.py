@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 STAGING = ROOT / ".cache" / "gen"
-OURS = ("contract", "numberverification", "subscribersession", "onboarding", "consent")
+OURS = ("contract", "numberverification", "subscribersession", "onboarding", "audit", "consent")
 TABLES = ("routes.py", "rules.py", "openapi")
 SERVER = ("server/number_verification/gen", "number_verification.gen", (*OURS, *TABLES))
 # Partners get the public contract only.

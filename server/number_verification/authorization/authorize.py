@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from number_verification.authorization import code as codes
+from number_verification.authorization import note as notes
 from number_verification.authorization.oauth import (
     NO_STORE,
     OAuthError,
@@ -16,10 +17,10 @@ from number_verification.authorization.oauth import (
     is_printable,
     query_parameters,
 )
-from number_verification.authorization.scopes import OPENID, requested_scopes
+from number_verification.authorization.scopes import OPENID, purpose_of, requested_scopes
 from number_verification.domain.application import Application, Applications
 from number_verification.domain.clock import Clock
-from number_verification.domain.grant import SessionAnchor
+from number_verification.domain.grant import AuthenticationMethod, SessionAnchor
 from number_verification.domain.location import LocatedDevice
 from number_verification.domain.refusal import Reason
 from number_verification.onetime.store import OneTimeStore
@@ -63,13 +64,19 @@ class AuthorizationEndpoint:
                 "invalid_request", "client_id or redirect_uri is not registered", Reason.APPLICATION_UNKNOWN
             )
         state = parameters.get("state", "")
-        try:
-            answer = {"code": self._code(request, parameters, application, redirect_uri)}
-        except OAuthError as error:
+
+        def told(error: OAuthError) -> HttpResponse:
             answer = {"error": error.error, "error_description": error.description}
-            error.redirect = redirection(redirect_uri, answer, state, self.issuer)
+            return redirection(redirect_uri, answer, state, self.issuer)
+
+        note = notes.current()
+        note.application, note.redirect = application, told
+        try:
+            code = self._code(request, parameters, application, redirect_uri)
+        except OAuthError as error:
+            error.redirect = told(error)
             raise
-        return redirection(redirect_uri, answer, state, self.issuer)
+        return redirection(redirect_uri, {"code": code}, state, self.issuer)
 
     def _code(
         self, request: HttpRequest, parameters: Mapping[str, str], application: Application, redirect_uri: str
@@ -78,6 +85,8 @@ class AuthorizationEndpoint:
         if application.objection is not None:
             raise OAuthError("unauthorized_client", "the application is not active", application.objection)
         scopes = requested_scopes(parameters.get("scope", ""), application)
+        note = notes.current()
+        note.purpose = purpose_of(scopes)
         if "claims" in parameters and OPENID not in scopes:
             raise invalid_request("claims need the scope openid")
         challenge = parameters.get("code_challenge", "")
@@ -89,6 +98,7 @@ class AuthorizationEndpoint:
             raise OAuthError("access_denied", "the device was not authenticated by the mobile network", device)
         now = self.clock()
         session = device.session.sessions[0]
+        note.method, note.phone_number = AuthenticationMethod.NETWORK, device.session.subscriber.phone_number
         anchor = SessionAnchor(session.key, session.began, device.session.subscriber, device.address)
         authorization = codes.Authorization(
             application.client_id, redirect_uri, scopes, challenge, parameters.get("nonce", ""), now, anchor

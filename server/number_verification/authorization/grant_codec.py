@@ -11,7 +11,7 @@ from typing import Any
 from number_verification.domain.grant import AccessGrant, AuthenticationMethod, SessionAnchor
 from number_verification.domain.session import Ipv4Address, SessionKey, Subscriber
 
-_VERSION = 1
+_VERSION = 2
 _METHODS = {method.value: method for method in AuthenticationMethod}
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -20,7 +20,7 @@ _decode = json.JSONDecoder().decode
 
 def encode(grant: AccessGrant) -> bytes:
     """The grant as bytes."""
-    client_id, scopes, purpose, method, authenticated_at, issued_at, expires_at, anchor, phone_number = grant
+    client_id, scopes, purpose, method, authenticated_at, issued_at, expires_at, anchor, *texts = grant
     return _encode(
         (
             _VERSION,
@@ -32,7 +32,7 @@ def encode(grant: AccessGrant) -> bytes:
             issued_at,
             expires_at,
             anchor and encode_anchor(anchor),
-            phone_number,
+            *texts,
         )
     ).encode()
 
@@ -44,10 +44,11 @@ def decode(content: bytes) -> AccessGrant:
         ValueError: the bytes are of another version, or not of a grant. The message holds nothing of them.
     """
     try:
-        version, client_id, scopes, purpose, method, authenticated_at, issued_at, expires_at, anchor, phone_number = (
-            _decode(content.decode())
+        version, client_id, scopes, purpose, method, authenticated_at, issued_at, expires_at, anchor, *texts = _decode(
+            content.decode()
         )
         if version == _VERSION:
+            phone_number, application, customer, channel_partner = texts
             return AccessGrant(
                 client_id,
                 frozenset(scopes.split()),
@@ -58,6 +59,9 @@ def decode(content: bytes) -> AccessGrant:
                 expires_at,
                 anchor and decode_anchor(anchor),
                 phone_number,
+                application,
+                customer,
+                channel_partner,
             )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ValueError("not a grant") from None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from number_verification.authorization import code as codes
+from number_verification.authorization import note as notes
 from number_verification.authorization import reference_tokens
 from number_verification.authorization.client_assertion import ClientAuthenticationFailed, verify_client_assertion
 from number_verification.authorization.id_token import IdTokens
@@ -50,6 +51,7 @@ class TokenEndpoint:
         """
         parameters = form_parameters(request)
         application = self._authenticated(request, parameters)
+        notes.current().application = application
         if parameters.get("grant_type") != "authorization_code":
             error = "unsupported_grant_type" if "grant_type" in parameters else "invalid_request"
             raise OAuthError(error, "grant_type must be authorization_code", Reason.INPUT_MALFORMED)
@@ -93,6 +95,9 @@ class TokenEndpoint:
             raise _invalid_grant(Reason.TOKEN_USED if token_key else Reason.TOKEN_UNKNOWN)
         if authorization.client_id != application.client_id:
             raise _invalid_grant(Reason.CALLER_UNKNOWN)
+        note = notes.current()
+        note.purpose, note.method = purpose_of(authorization.scopes), AuthenticationMethod.NETWORK
+        note.phone_number = authorization.anchor.subscriber.phone_number
         if authorization.redirect_uri != parameters.get("redirect_uri"):
             raise _invalid_grant(Reason.INPUT_MALFORMED)
         if not codes.proves_possession(authorization, parameters.get("code_verifier", "")):
@@ -109,6 +114,9 @@ class TokenEndpoint:
             issued_at=now,
             expires_at=expires_at,
             anchor=authorization.anchor,
+            application=application.name,
+            customer=application.customer,
+            channel_partner=application.channel_partner,
         )
         token = reference_tokens.issue(grant, self.one_time)
         if not codes.token_given(code, reference_tokens.key_of(token), self.one_time, expires_at):

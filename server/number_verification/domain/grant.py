@@ -42,6 +42,10 @@ class AccessGrant(NamedTuple):
     """For grants of our own network-based authentication."""
     phone_number: str = ""
     """For grants of a trusted external issuer: the number that it vouches for."""
+    application: str = ""
+    customer: str = ""
+    channel_partner: str = ""
+    """Resource names, as they stood when the token was issued; empty where the registry does not know them."""
 
     def __repr__(self) -> str:
         return f"AccessGrant(client_id={self.client_id!r}, method={self.method.value}, …)"

@@ -108,6 +108,7 @@ class Reason(enum.StrEnum):
     STORE_UNAVAILABLE = "store_unavailable"
     STORE_FULL = "store_full"
     STALE_REGISTRY = "stale_registry"
+    AUDIT_UNAVAILABLE = "audit_unavailable"
 
 
 class Violation(NamedTuple):

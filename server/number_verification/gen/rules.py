@@ -13,6 +13,18 @@ from number_verification.domain.contract import (
 )
 
 ACCESS_RULES: dict[str, AccessRule] = {
+    "/audit.v1.AuditService/ListAuditRecords": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"operator-staff"}),
+    ),
+    "/audit.v1.AuditService/VerifyAudit": AccessRule(
+        caller=Caller.INTERNAL_SERVICE,
+        scopes=frozenset(),
+        origin=OriginNeed.NONE,
+        roles=frozenset({"operator-staff"}),
+    ),
     "/consent.v1.ConsentService/GiveConsent": AccessRule(
         caller=Caller.INTERNAL_SERVICE,
         scopes=frozenset(),
@@ -323,6 +335,16 @@ ACCESS_RULES: dict[str, AccessRule] = {
 """By the method's name on the wire, `/package.Service/Method`."""
 
 MESSAGE_RULES: dict[str, MessageRules] = {
+    "audit.v1.ListAuditRecordsRequest": MessageRules(
+        fields=(
+            FieldRule(name="page_token", max_length=1024),
+            FieldRule(name="application", max_length=154),
+            FieldRule(name="customer", max_length=77),
+            FieldRule(name="channel_partner", max_length=77),
+            FieldRule(name="outcome", max_length=128),
+            FieldRule(name="phone_number", pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),
+        ),
+    ),
     "consent.v1.GiveConsentRequest": MessageRules(
         fields=(
             FieldRule(name="phone_number", required=True, pattern="^\\+[1-9][0-9]{4,14}$", max_length=16),

@@ -6,9 +6,12 @@ from typing import Any, TypeAlias
 import grpc
 from grpc_interceptor import ServerInterceptor
 
+from number_verification.domain import clock
 from number_verification.domain.access import AccessCheck
+from number_verification.domain.audit import AuditLog
 from number_verification.domain.contract import AccessRule
 from number_verification.domain.rate import TokenBuckets
+from number_verification.interceptors.audit import AuditInterceptor
 from number_verification.interceptors.correlator import CorrelatorInterceptor
 from number_verification.interceptors.limits import LimitsInterceptor
 from number_verification.interceptors.observe import ObserveInterceptor
@@ -20,13 +23,14 @@ from number_verification.interceptors.validation import ValidationInterceptor
 Behaviour: TypeAlias = Callable[[Any, grpc.ServicerContext], Any]
 """What serves a method: takes the request (or an iterator of requests) and the context, returns the response."""
 
-FRAME = 4
+FRAME = 5
 """How many of the list frame every answer, also one to a method or path that does not exist."""
 
 
 def chain(
     *,
     rules: Mapping[str, AccessRule],
+    audit: AuditLog,
     buckets: TokenBuckets | None,
     access: AccessCheck,
     internal_services: Sequence[InternalService],
@@ -37,6 +41,7 @@ def chain(
         CorrelatorInterceptor(),
         ObserveInterceptor(frozenset(rules)),
         ErrorsInterceptor(),
+        AuditInterceptor(audit, frozenset(rules), clock.now),
         LimitsInterceptor(buckets),
         TokenInterceptor(rules, access, internal_services),
         OriginInterceptor(rules, origin),

@@ -8,6 +8,7 @@ import grpc
 from grpc_interceptor import ServerInterceptor
 
 from number_verification import errors, log, metrics
+from number_verification.domain.grant import AccessGrant
 from number_verification.interceptors.call import Call, current
 from number_verification.interceptors.peer import peer_address
 
@@ -23,6 +24,7 @@ class ObserveInterceptor(ServerInterceptor):
     def __init__(self, known_methods: frozenset[str]) -> None:
         self._known_methods = known_methods
         self._counters: dict[tuple[str, str, str, str], Any] = {}
+        self._application_counters: dict[tuple[str, ...], Any] = {}
         self._histograms: dict[tuple[str, str], Any] = {}
 
     def intercept(
@@ -44,6 +46,7 @@ class ObserveInterceptor(ServerInterceptor):
         refusal = call.refusal
         code = errors.TABLE[refusal.kind].code if refusal else "OK"
         reason = refusal.reason.value if refusal else ""
+        grant = call.authenticated.grant if call.authenticated else None
         method = call.method if call.method in self._known_methods else "unknown"
         log.event(
             "call",
@@ -51,6 +54,9 @@ class ObserveInterceptor(ServerInterceptor):
             transport=transport,
             correlator=call.correlator,
             caller=call.caller,
+            application=grant.application if grant else "",
+            customer=grant.customer if grant else "",
+            channel_partner=grant.channel_partner if grant else "",
             # Who was served is known by name. Where the others come from is worth what it costs to ask.
             peer=peer_address(context) if refusal else "",
             code=code,
@@ -66,3 +72,12 @@ class ObserveInterceptor(ServerInterceptor):
         if histogram is None:
             histogram = self._histograms[labels[:2]] = metrics.call_seconds.labels(*labels[:2])
         histogram.observe(seconds)
+        if grant is not None and grant.application:
+            self._count_for(grant, method, code)
+
+    def _count_for(self, grant: AccessGrant, method: str, code: str) -> None:
+        labels = (grant.application, grant.customer, grant.channel_partner, method, code)
+        counter = self._application_counters.get(labels)
+        if counter is None:
+            counter = self._application_counters[labels] = metrics.application_calls.labels(*labels)
+        counter.inc()

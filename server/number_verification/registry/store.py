@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, TypeVar
 
+from number_verification.domain.allowance import Shortage
 from number_verification.domain.application import Limits
 from number_verification.domain.clock import Milliseconds
 from number_verification.domain.onboarding.entity import Entity, State
-from number_verification.domain.refusal import Reason
 
 E = TypeVar("E", bound=Entity)
 
@@ -129,15 +129,6 @@ class Registry(Protocol):
     def close(self) -> None:
         """Release what the registry holds. Nothing may be called after it."""
         ...
-
-
-class Shortage(NamedTuple):
-    """That a limit leaves no room for one more token."""
-
-    reason: Reason
-    """APPLICATION_RATE, DAILY_QUOTA or MONTHLY_QUOTA; the one that lasts longest."""
-    retry_after: int
-    """Seconds after which there is room again, at least 1, rounded up."""
 
 
 class Allowances(Protocol):

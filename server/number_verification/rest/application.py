@@ -4,7 +4,11 @@ import time
 from collections.abc import Iterable, Mapping
 
 from number_verification import errors, log, metrics
+from number_verification.authorization import note as notes
+from number_verification.authorization.note import Note
 from number_verification.authorization.oauth import MAX_FORM, OAuthError, error_response, json_response
+from number_verification.domain import clock
+from number_verification.domain.audit import OK, AuditKind, AuditLog, AuditRecord
 from number_verification.domain.faults import StoreUnavailable
 from number_verification.domain.refusal import Kind, Reason, Refusal
 from number_verification.interceptors.call import CORRELATOR
@@ -67,31 +71,77 @@ class HttpApplication:
         )
 
 
-def oauth_endpoint(name: str, handler: Handler) -> Handler:
-    """An endpoint of the authorization server: its errors answered, its outcome written down."""
+def oauth_endpoint(name: str, kind: AuditKind, handler: Handler, audit: AuditLog) -> Handler:
+    """An endpoint of the authorization server: its errors answered, its outcome written down.
+
+    Args:
+        name: in the log, in metrics, and as the operation of audit records.
+        kind: of its audit records.
+        handler: what serves it.
+        audit: where its outcome is recorded; what cannot be recorded is not given out.
+    """
 
     def respond(request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
         correlator = correlator_or_new(request.header("X_CORRELATOR"))
         error: OAuthError | None = None
+        note = notes.begin()
         try:
             response = handler(request)
         except Exception as exception:  # noqa: BLE001 - whatever it is, it must not reach the caller
             error = _as_oauth_error(exception, correlator)
             response = error_response(error)
+        if not _recorded(audit, kind, name, correlator, note, error) and error is None:
+            error = _unavailable(Reason.AUDIT_UNAVAILABLE)
+            error.redirect = note.redirect and note.redirect(error)
+            response = error_response(error)
         code, reason = (error.error, error.reason.value) if error else ("", "")
+        application = note.application
         log.event(
             "authorization",
             endpoint=name,
             correlator=correlator,
             error=code,
             reason=reason,
+            application=application.name if application else "",
+            customer=application.customer if application else "",
+            channel_partner=application.channel_partner if application else "",
             microseconds=int((time.perf_counter() - started) * 1e6),
         )
         metrics.authorizations.labels(name, code, reason).inc()
+        if application is not None:
+            names = (application.name, application.customer, application.channel_partner)
+            metrics.application_calls.labels(*names, name, code or OK).inc()
         return response._replace(headers=[*response.headers, (CORRELATOR, correlator)])
 
     return respond
+
+
+def _recorded(
+    audit: AuditLog, kind: AuditKind, name: str, correlator: str, note: Note, error: OAuthError | None
+) -> bool:
+    application = note.application
+    record = AuditRecord(
+        clock.now(),
+        kind,
+        correlator,
+        name,
+        "http",
+        error.error if error else OK,
+        error.reason.value if error else "",
+        client_id=application.client_id if application else "",
+        application=application.name if application else "",
+        customer=application.customer if application else "",
+        channel_partner=application.channel_partner if application else "",
+        method=note.method.value if note.method else "",
+        purpose=note.purpose,
+    )
+    try:
+        audit.record(record, note.phone_number)
+    except Exception as exception:  # noqa: BLE001 - whatever it is, the request was not recorded
+        log.fault("audit_unavailable", exception, correlator=correlator, message=errors.operator_text(exception))
+        return False
+    return True
 
 
 def _as_oauth_error(exception: Exception, correlator: str) -> OAuthError:

@@ -98,7 +98,7 @@ def test_what_is_no_token_does_not_reach_the_store(token: str) -> None:
 def test_what_another_version_wrote_is_unknown() -> None:
     store = DictStore()
     token = reference_tokens.issue(GRANT, store)
-    store.values[reference_tokens.key_of(token)] = grant_codec.encode(GRANT).replace(b"[1,", b"[2,", 1)
+    store.values[reference_tokens.key_of(token)] = grant_codec.encode(GRANT).replace(b"[2,", b"[3,", 1)
     assert refusal(token, store) is Reason.TOKEN_UNKNOWN
 
 
@@ -112,7 +112,7 @@ _anchors = st.builds(
 _grants = st.builds(
     AccessGrant,
     _texts, _scopes, _texts, st.sampled_from(AuthenticationMethod), _instants, _instants, _instants,
-    st.none() | _anchors, _texts,
+    st.none() | _anchors, _texts, _texts, _texts, _texts,
 )  # fmt: skip
 
 

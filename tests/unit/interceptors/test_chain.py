@@ -22,6 +22,7 @@ ORDER = [
     "CorrelatorInterceptor",
     "ObserveInterceptor",
     "ErrorsInterceptor",
+    "AuditInterceptor",
     "LimitsInterceptor",
     "TokenInterceptor",
     "OriginInterceptor",
@@ -30,7 +31,14 @@ ORDER = [
 
 
 def the_list(**changes: Any) -> tuple[Any, ...]:
-    parts: dict[str, Any] = {"rules": {}, "buckets": None, "access": None, "internal_services": [], "origin": None}
+    parts: dict[str, Any] = {
+        "rules": {},
+        "audit": None,
+        "buckets": None,
+        "access": None,
+        "internal_services": [],
+        "origin": None,
+    }
     return chain(**{**parts, **changes})
 
 

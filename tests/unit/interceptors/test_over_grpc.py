@@ -12,7 +12,9 @@ from grpc_status import rpc_status
 from number_verification.domain.access import AccessCheck
 from number_verification.domain.application import Application
 from number_verification.domain.attribution import AttributionPolicy
+from number_verification.domain.audit import AuditKind, AuditRecord
 from number_verification.domain.contract import AccessRule, Caller, OriginNeed
+from number_verification.domain.faults import StoreFull
 from number_verification.domain.grant import AccessGrant, AuthenticationMethod
 from number_verification.domain.origin import NetworkOrigin
 from number_verification.domain.rate import TokenBuckets
@@ -38,6 +40,9 @@ GRANT = AccessGrant(
     issued_at=0,
     expires_at=10**15,
     phone_number="+990555000001",
+    application="organizations/bank/applications/app",
+    customer="organizations/bank",
+    channel_partner="organizations/hub",
 )
 GRANTS = {
     "good": GRANT,
@@ -75,6 +80,13 @@ class Servicer:
         self.failure: Exception | None = None
         self.redeemed: list[str] = []
         self.buckets = TokenBuckets(rate=0.001, burst=10**6)
+        self.records: list[tuple[AuditRecord, str]] = []
+        self.audit_failure: Exception | None = None
+
+    def record(self, record: AuditRecord, phone_number: str = "") -> None:
+        if self.audit_failure is not None:
+            raise self.audit_failure
+        self.records.append((record, phone_number))
 
     def redeem(self, token: str) -> AccessGrant:
         self.redeemed.append(token)
@@ -131,6 +143,7 @@ def grpc_add_to_server() -> Callable[[Servicer, grpc.Server], None]:
     def add(servicer: Servicer, server: grpc.Server) -> None:
         interceptors = chain(
             rules=RULES,
+            audit=servicer,
             buckets=NoBuckets(servicer),
             access=AccessCheck(servicer.redeem, Applications(), None, AttributionPolicy(frozenset()), lambda: 0),  # type: ignore[arg-type]
             internal_services=[InternalService("core", frozenset({"session-read"}), token_digest=DIGEST)],
@@ -156,8 +169,9 @@ def _locate(_: NetworkOrigin) -> Reason:
 def servicer(grpc_servicer: Servicer) -> Iterator[Servicer]:
     grpc_servicer.reached = 0
     grpc_servicer.redeemed.clear()
+    grpc_servicer.records.clear()
     yield grpc_servicer
-    grpc_servicer.failure = None
+    grpc_servicer.failure = grpc_servicer.audit_failure = None
     grpc_servicer.buckets = TokenBuckets(rate=0.001, burst=10**6)
 
 
@@ -292,3 +306,66 @@ def test_a_request_is_decoded_only_after_the_caller_was_let_in(servicer: Service
         with pytest.raises(grpc.RpcError) as refused:
             stub(b"\xff\xff", metadata=metadata, timeout=5)
         assert reason_of(refused.value) == reason
+
+
+def test_every_call_is_recorded(call: Callable[..., str], servicer: Servicer) -> None:
+    call("Consumer", "good", [("x-correlator", "mine")])
+    call("Consumer", "no-scope")
+    call("Consumer", "unknown")
+    call("Internal", SERVICE_TOKEN)
+    call("NoRule")
+    (served, number), (denied, _), (unknown, nobody), (internal, _), (none, _) = servicer.records
+    assert served == AuditRecord(
+        served.time,
+        AuditKind.CALL,
+        "mine",
+        f"/{SERVICE}/Consumer",
+        "grpc",
+        "OK",
+        "",
+        "external",
+        "organizations/bank/applications/app",
+        "organizations/bank",
+        "organizations/hub",
+        "",
+        "nba",
+        "dpv:Test",
+    )
+    assert (number, nobody) == ("+990555000001", "")
+    assert (denied.outcome, denied.reason, denied.application) == (
+        "PERMISSION_DENIED",
+        "scope_missing",
+        "organizations/bank/applications/app",
+    )
+    assert (unknown.outcome, unknown.reason, unknown.application) == ("UNAUTHENTICATED", "token_unknown", "")
+    assert (internal.outcome, internal.principal, internal.client_id) == ("OK", "core", "")
+    # What a caller wrote is no operation.
+    assert none.operation == "unknown"
+
+
+@pytest.mark.parametrize("failure", [StoreFull("no room"), RuntimeError("+990555000001 is in here")])
+def test_what_cannot_be_recorded_is_not_answered(
+    call: Callable[..., str], servicer: Servicer, failure: Exception, capfd: pytest.CaptureFixture[str]
+) -> None:
+    servicer.audit_failure = failure
+    assert call("Consumer", "good") == "UNAVAILABLE"
+    assert call("Internal", SERVICE_TOKEN) == "UNAVAILABLE"
+    assert servicer.reached == 2
+    # A refusal stays the refusal that it is.
+    assert call("Consumer", "unknown") == "UNAUTHENTICATED"
+    assert call("Consumer", "no-scope") == "PERMISSION_DENIED"
+    said = capfd.readouterr().err
+    assert said.count('"event":"audit_unavailable"') == 4
+    assert said.count('"reason":"audit_unavailable"') == 2
+    assert "990555000001" not in said
+
+
+def test_whom_a_call_was_for_is_logged(
+    call: Callable[..., str], servicer: Servicer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    call("Consumer", "good")
+    said = capfd.readouterr().err
+    assert (
+        '"application":"organizations/bank/applications/app","customer":"organizations/bank",'
+        '"channel_partner":"organizations/hub"' in said
+    )
