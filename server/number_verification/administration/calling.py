@@ -76,13 +76,15 @@ class Command(NamedTuple):
     """Whether it can answer in CSV."""
     for_scripts: bool = False
     """Whether it always prints one JSON object a line."""
+    text: str = ""
+    """What it does, where the contract's words do not say it."""
     check: Callable[[Any], None] = lambda _: None
     """Looks at an answer that was printed, and fails where there is something wrong."""
 
     def added_to(self, group: typer.Typer) -> None:
         """Make it a command of a group."""
-        text = contract.about_method(self.method)
-        summary = contract.summary(self.method)
+        text = self.text or contract.about_method(self.method)
+        summary = self.text or contract.summary(self.method)
         group.command(self.name, help=text, short_help=summary)(
             options.command(self.name, self._run, self._parameters(), text)
         )
@@ -152,8 +154,8 @@ def show(message: Message, *, as_json: bool) -> None:
     """Print one message."""
     if as_json:
         output.json_line(message)
-    else:
-        output.details(message)
+        return
+    output.details(message)
 
 
 def _show_list(items: Iterable[Message], columns: Sequence[FieldDescriptor], *, as_json: bool, as_csv: bool) -> None:

@@ -20,7 +20,8 @@ _HELP = (
     "Options of the connection stand before the command. Without any, the sandbox that `make run` started is meant. "
     "A token is asked for with a private key (client credentials); a client certificate needs none. "
     "Plain text is only spoken to this machine.\n\n"
-    "Exit codes: 0 done, 1 refused by the service, 2 wrong use, 3 not reached, 4 a dry run found something to do."
+    "Exit codes: 0 done, 1 refused by the service (or `audit verify` found something), 2 wrong use, 3 not reached, "
+    "4 a dry run found something to do."
 )
 
 

@@ -8,7 +8,7 @@ class Exit(enum.IntEnum):
     """The exit codes."""
 
     REFUSED = 1
-    """The service refused."""
+    """The service refused, or what was looked at is not as it must be."""
     WRONG_USE = 2
     """The command line, or a file that it names, is not right. Nothing was sent that changes anything."""
     NOT_REACHABLE = 3

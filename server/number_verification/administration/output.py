@@ -83,8 +83,19 @@ def messages(values: Iterable[Message], columns: Sequence[FieldDescriptor]) -> N
 
 def details(value: Message) -> None:
     """Print one message, a field a line."""
-    rows = [(field.name.replace("_", " "), cell(value, field)) for field in value.DESCRIPTOR.fields]
+    rows: list[tuple[str, str]] = []
+    for field in value.DESCRIPTOR.fields:
+        heading = field.name.replace("_", " ")
+        if field.is_repeated and field.message_type is not None:
+            texts = [_labelled(each) for each in getattr(value, field.name)]
+            rows += [(heading if index == 0 else "", text) for index, text in enumerate(texts)]
+        else:
+            rows.append((heading, cell(value, field)))
     table(("", ""), [row for row in rows if row[1]], show_header=False)
+
+
+def _labelled(value: Message) -> str:
+    return ", ".join(f"{field.name.replace('_', ' ')} {cell(value, field)}" for field, _ in value.ListFields())
 
 
 def cell(message: Message, field: Any) -> str:

@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from joserfc.jwk import ECKey
@@ -11,10 +11,12 @@ from joserfc.jwk import ECKey
 from number_verification.administration import changing, contract, output
 from number_verification.administration.applying import add_apply
 from number_verification.administration.calling import Command
-from number_verification.administration.failure import Failure
+from number_verification.administration.failure import Exit, Failure
 from number_verification.administration.resources import KINDS, SERVICE, Kind
+from number_verification.gen.audit.v1 import audit_pb2
 from number_verification.gen.consent.v1 import consent_pb2
 
+AUDIT = audit_pb2.DESCRIPTOR.services_by_name["AuditService"]
 CONSENT = consent_pb2.DESCRIPTOR.services_by_name["ConsentService"]
 
 _USAGE = ("day", "application", "customer", "channel_partner", "operation", "outcome", "count")
@@ -27,6 +29,7 @@ def tree() -> typer.Typer:
         top.add_typer(_resource(kind), name=kind.plural)
     Command("usage", SERVICE.methods_by_name["QueryUsage"], columns=_USAGE, as_csv=True).added_to(top)
     top.add_typer(_consent(), name="consent")
+    top.add_typer(_audit(), name="audit")
     keys = typer.Typer(help="Keys of one's own, to call with.", no_args_is_help=True)
     keys.command("generate")(generate)
     top.add_typer(keys, name="keys")
@@ -34,6 +37,7 @@ def tree() -> typer.Typer:
     return top
 
 
+_RECORD = ("time", "kind", "operation", "outcome", "reason", "application", "masked_phone_number", "correlator")
 _CONSENT = {
     "give": "GiveConsent",
     "withdraw": "WithdrawConsent",
@@ -55,6 +59,25 @@ def _resource(kind: Kind) -> typer.Typer:
     if "jwks" in kind.message.fields_by_name:
         group.add_typer(changing.keys_group(kind), name="keys")
     return group
+
+
+def _audit() -> typer.Typer:
+    group = typer.Typer(help="Who did what, when, and what became of it.", no_args_is_help=True)
+    listing, verifying = AUDIT.methods_by_name["ListAuditRecords"], AUDIT.methods_by_name["VerifyAudit"]
+    nobody = frozenset({"phone_number"})
+    for command in (
+        Command("list", listing, columns=_RECORD, left_out=nobody),
+        Command("export", listing, left_out=nobody, for_scripts=True, text="Exports records, one JSON object a line."),
+        Command("subscriber", listing, columns=_RECORD, text="Lists the records of one subscriber (GDPR art. 15)."),
+        Command("verify", verifying, check=_untouched),
+    ):
+        command.added_to(group)
+    return group
+
+
+def _untouched(answer: Any) -> None:
+    if answer.tampering_count:
+        raise Failure(f"the audit trail was tampered with: {answer.tampering_count} findings", Exit.REFUSED)
 
 
 def _consent() -> typer.Typer:

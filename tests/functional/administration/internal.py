@@ -19,8 +19,10 @@ from number_verification import errors
 from number_verification.administration.resources import KINDS, SERVICE, VERBS, Kind
 from number_verification.domain.refusal import Kind as RefusalKind
 from number_verification.domain.refusal import Reason, Refusal, Violation
+from number_verification.gen.audit.v1 import audit_pb2
 from number_verification.gen.consent.v1 import consent_pb2
 
+AUDIT = audit_pb2.DESCRIPTOR.services_by_name["AuditService"]
 CONSENT = consent_pb2.DESCRIPTOR.services_by_name["ConsentService"]
 
 
@@ -142,7 +144,7 @@ def running_internal(credentials: grpc.ServerCredentials | None = None) -> Itera
     """The listener on a free port."""
     internal = Internal()
     server = grpc.server(futures.ThreadPoolExecutor(4))
-    for service in (SERVICE, CONSENT):
+    for service in (SERVICE, CONSENT, AUDIT):
         handlers = {
             method.name: grpc.unary_unary_rpc_method_handler(
                 lambda request, context, method=method: internal.serve(method, request, context),

@@ -10,12 +10,20 @@ from typing import Any
 
 import pytest
 import typer
+from google.protobuf import json_format
 from typer.testing import CliRunner
 
 from functional.administration.conftest import Admin
 from functional.administration.internal import Internal
 from number_verification.administration.resources import KINDS
 from number_verification.cli import app
+from number_verification.gen.audit.v1.audit_pb2 import (
+    AuditFinding,
+    AuditKind,
+    AuditRecord,
+    ListAuditRecordsResponse,
+    VerifyAuditResponse,
+)
 from number_verification.gen.consent.v1 import consent_pb2
 from number_verification.gen.onboarding.v1.usage_pb2 import QueryUsageResponse, UsageRow
 
@@ -36,7 +44,15 @@ def test_help_on_everything() -> None:
     every = {" ".join(path) for path in commands(typer.main.get_command(app)) if path[0] == "admin"}
     for kind in KINDS.values():
         assert {f"admin {kind.plural} {name}" for name in ("list", "get", "create", "update", *kind.verbs)} <= every
-    further = {"consent give", "consent opt-in", "usage", "apply", "keys generate", "applications keys add"}
+    further = {
+        "consent give",
+        "audit subscriber",
+        "consent opt-in",
+        "usage",
+        "apply",
+        "keys generate",
+        "applications keys add",
+    }
     assert {f"admin {name}" for name in further} <= every
     for command in every:
         shown = CliRunner().invoke(app, [*command.split(), "--help"])
@@ -233,6 +249,32 @@ def test_the_other_consent_commands(admin: Admin, internal: Internal) -> None:
     for command in ("withdraw", "opt-out", "opt-in"):
         admin.done("consent", command, *of, *number, stdin=NUMBER)
     assert [method for method, _ in internal.asked][-3:] == ["WithdrawConsent", "OptOut", "OptIn"]
+
+
+def test_the_audit_trail(admin: Admin, internal: Internal) -> None:
+    record = AuditRecord(
+        kind=AuditKind.AUDIT_KIND_CALL, operation="token", outcome="OK", masked_phone_number="+990***01"
+    )
+    internal.answers["ListAuditRecords"] = ListAuditRecordsResponse(records=[record])
+    listed = admin.done("audit", "list", "--kind", "call", "--start-time", "2026-11-01T00:00:00Z").out
+    assert listed.splitlines()[1].split() == ["call", "token", "OK", "+990***01"]
+    _, request = internal.asked[-1]
+    assert (request.kind, request.start_time.ToJsonString()) == (3, "2026-11-01T00:00:00Z")
+    exported = admin.done("audit", "export", "--application", "first-bank/banking-app").objects
+    assert exported == [json_format.MessageToDict(record)]
+    assert internal.asked[-1][1].application == APP
+    admin.done("audit", "subscriber", "--phone-number-file", "-", stdin=NUMBER)
+    assert internal.asked[-1][1].phone_number == NUMBER
+
+
+def test_tampering_is_told_by_the_exit_code(admin: Admin, internal: Internal) -> None:
+    findings = [AuditFinding(kind="line_changed", place="a", line=7, is_tampering=True), AuditFinding(kind="torn_tail")]
+    internal.answers["VerifyAudit"] = VerifyAuditResponse(record_count=9, findings=findings, tampering_count=1)
+    done = admin("audit", "verify")
+    assert (done.code, done.err) == (1, "the audit trail was tampered with: 1 findings\n")
+    assert "kind line_changed, place a, line 7, is tampering yes\n" in done.out
+    internal.answers["VerifyAudit"] = VerifyAuditResponse(record_count=9)
+    assert admin.done("audit", "verify", "--json").objects == [{"recordCount": "9"}]
 
 
 def test_usage_for_billing(admin: Admin, internal: Internal) -> None:
