@@ -33,9 +33,4 @@ class Entity:
 
 
 class State(enum.StrEnum):
-    """A state in the life of an entity. Those of different kinds differ, though they may be called alike."""
-
-    def __eq__(self, other: object) -> bool:
-        return str.__eq__(self, other) and (not isinstance(other, State) or type(other) is type(self))
-
-    __hash__ = str.__hash__
+    """A state in the life of an entity."""
