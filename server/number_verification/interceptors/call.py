@@ -5,6 +5,7 @@ from contextvars import ContextVar
 import grpc
 
 from number_verification.domain.access import Authenticated
+from number_verification.domain.onboarding.principal import Principal
 from number_verification.domain.refusal import Refusal
 from number_verification.origin.attestation import PREFIX as ORIGIN_PREFIX
 
@@ -24,6 +25,7 @@ class Call:
         "correlators",
         "method",
         "origin_metadata",
+        "principal",
         "refusal",
     )
 
@@ -36,6 +38,8 @@ class Call:
         self.origin_metadata: list[tuple[str, str | bytes]] = []
         self.authenticated: Authenticated | None = None
         """Set by the token interceptor for calls of API consumers."""
+        self.principal: Principal | None = None
+        """Set by the token interceptor for calls of internal services that may be made."""
         self.caller = ""
         """Who calls: the client id of an application, or the name of an internal service."""
         self.refusal: Refusal | None = None

@@ -207,7 +207,7 @@ _TEXT_FORMS = {
         r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
     ),
     "google.protobuf.Duration": re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,9})?s"),
-    "google.protobuf.FieldMask": re.compile(r"([a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*(,(?!$)|$))*"),
+    "google.protobuf.FieldMask": re.compile(r"\*|([a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*(,(?!$)|$))*"),
 }
 
 

@@ -27,7 +27,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!onboarding/v1/organizations.proto\x12\ronboarding.v1\x1a\x19\x63ontract/v1/options.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x04\n\x0cOrganization\x12\x62\n\x04name\x18\x01 \x01(\tBN\xaa\xbb\x18J\x12,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18M\"\x18organizations/first-bankR\x04name\x12\x33\n\x04kind\x18\x02 \x01(\x0e\x32\x1f.onboarding.v1.OrganizationKindR\x04kind\x12*\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x07\xaa\xbb\x18\x03\x18\xc8\x01R\x0b\x64isplayName\x12w\n\x0f\x63hannel_partner\x18\x04 \x01(\tBN\xaa\xbb\x18J\x12,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18M\"\x18organizations/aggregatorR\x0e\x63hannelPartner\x12\x36\n\x05state\x18\x05 \x01(\x0e\x32 .onboarding.v1.OrganizationStateR\x05state\x12\x1a\n\x04\x65tag\x18\x06 \x01(\tB\x06\xaa\xbb\x18\x02\x18\x12R\x04\x65tag\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\"\xcf\x02\n\x19\x43reateOrganizationRequest\x12G\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationB\x06\xaa\xbb\x18\x02\x08\x01R\x0corganization\x12[\n\x0forganization_id\x18\x02 \x01(\tB2\xaa\xbb\x18.\x12\x1e^[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18?\"\nfirst-bankR\x0eorganizationId\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"]\n\x1a\x43reateOrganizationResponse\x12?\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationR\x0corganization\"~\n\x16GetOrganizationRequest\x12\x64\n\x04name\x18\x01 \x01(\tBP\xaa\xbb\x18L\x08\x01\x12,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18M\"\x18organizations/first-bankR\x04name\"Z\n\x17GetOrganizationResponse\x12?\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationR\x0corganization\"\x97\x01\n\x18ListOrganizationsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rR\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80\x08R\tpageToken\x12\x36\n\x05state\x18\x03 \x01(\x0e\x32 .onboarding.v1.OrganizationStateR\x05state\"\x8f\x01\n\x19ListOrganizationsResponse\x12\x41\n\rorganizations\x18\x01 \x03(\x0b\x32\x1b.onboarding.v1.OrganizationR\rorganizations\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80\x08R\rnextPageToken\"\xaf\x02\n\x19UpdateOrganizationRequest\x12G\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationB\x06\xaa\xbb\x18\x02\x08\x01R\x0corganization\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"]\n\x1aUpdateOrganizationResponse\x12?\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationR\x0corganization\"\xbe\x02\n\x1aSuspendOrganizationRequest\x12\x64\n\x04name\x18\x01 \x01(\tBP\xaa\xbb\x18L\x08\x01\x12,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18M\"\x18organizations/first-bankR\x04name\x12,\n\x04\x65tag\x18\x02 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"^\n\x1bSuspendOrganizationResponse\x12?\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationR\x0corganization\"\xc0\x02\n\x1cReinstateOrganizationRequest\x12\x64\n\x04name\x18\x01 \x01(\tBP\xaa\xbb\x18L\x08\x01\x12,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18M\"\x18organizations/first-bankR\x04name\x12,\n\x04\x65tag\x18\x02 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"`\n\x1dReinstateOrganizationResponse\x12?\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationR\x0corganization\"\xbc\x02\n\x18\x43loseOrganizationRequest\x12\x64\n\x04name\x18\x01 \x01(\tBP\xaa\xbb\x18L\x08\x01\x12,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18M\"\x18organizations/first-bankR\x04name\x12,\n\x04\x65tag\x18\x02 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"\\\n\x19\x43loseOrganizationResponse\x12?\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationR\x0corganization*|\n\x10OrganizationKind\x12!\n\x1dORGANIZATION_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1aORGANIZATION_KIND_CUSTOMER\x10\x01\x12%\n!ORGANIZATION_KIND_CHANNEL_PARTNER\x10\x02*\x97\x01\n\x11OrganizationState\x12\"\n\x1eORGANIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19ORGANIZATION_STATE_ACTIVE\x10\x01\x12 \n\x1cORGANIZATION_STATE_SUSPENDED\x10\x02\x12\x1d\n\x19ORGANIZATION_STATE_CLOSED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!onboarding/v1/organizations.proto\x12\ronboarding.v1\x1a\x19\x63ontract/v1/options.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xac\x04\n\x0cOrganization\x12\x62\n\x04name\x18\x01 \x01(\tBN\xaa\xbb\x18J\x12,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18M\"\x18organizations/first-bankR\x04name\x12\x33\n\x04kind\x18\x02 \x01(\x0e\x32\x1f.onboarding.v1.OrganizationKindR\x04kind\x12*\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x07\xaa\xbb\x18\x03\x18\xc8\x01R\x0b\x64isplayName\x12w\n\x0f\x63hannel_partner\x18\x04 \x01(\tBN\xaa\xbb\x18J\x12,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18M\"\x18organizations/aggregatorR\x0e\x63hannelPartner\x12\x36\n\x05state\x18\x05 \x01(\x0e\x32 .onboarding.v1.OrganizationStateR\x05state\x12,\n\x04\x65tag\x18\x06 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\"\xcf\x02\n\x19\x43reateOrganizationRequest\x12G\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationB\x06\xaa\xbb\x18\x02\x08\x01R\x0corganization\x12[\n\x0forganization_id\x18\x02 \x01(\tB2\xaa\xbb\x18.\x12\x1e^[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18?\"\nfirst-bankR\x0eorganizationId\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"]\n\x1a\x43reateOrganizationResponse\x12?\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationR\x0corganization\"~\n\x16GetOrganizationRequest\x12\x64\n\x04name\x18\x01 \x01(\tBP\xaa\xbb\x18L\x08\x01\x12,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18M\"\x18organizations/first-bankR\x04name\"Z\n\x17GetOrganizationResponse\x12?\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationR\x0corganization\"\x97\x01\n\x18ListOrganizationsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rR\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80\x08R\tpageToken\x12\x36\n\x05state\x18\x03 \x01(\x0e\x32 .onboarding.v1.OrganizationStateR\x05state\"\x8f\x01\n\x19ListOrganizationsResponse\x12\x41\n\rorganizations\x18\x01 \x03(\x0b\x32\x1b.onboarding.v1.OrganizationR\rorganizations\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80\x08R\rnextPageToken\"\xaf\x02\n\x19UpdateOrganizationRequest\x12G\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationB\x06\xaa\xbb\x18\x02\x08\x01R\x0corganization\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"]\n\x1aUpdateOrganizationResponse\x12?\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationR\x0corganization\"\xbe\x02\n\x1aSuspendOrganizationRequest\x12\x64\n\x04name\x18\x01 \x01(\tBP\xaa\xbb\x18L\x08\x01\x12,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18M\"\x18organizations/first-bankR\x04name\x12,\n\x04\x65tag\x18\x02 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"^\n\x1bSuspendOrganizationResponse\x12?\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationR\x0corganization\"\xc0\x02\n\x1cReinstateOrganizationRequest\x12\x64\n\x04name\x18\x01 \x01(\tBP\xaa\xbb\x18L\x08\x01\x12,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18M\"\x18organizations/first-bankR\x04name\x12,\n\x04\x65tag\x18\x02 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"`\n\x1dReinstateOrganizationResponse\x12?\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationR\x0corganization\"\xbc\x02\n\x18\x43loseOrganizationRequest\x12\x64\n\x04name\x18\x01 \x01(\tBP\xaa\xbb\x18L\x08\x01\x12,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18M\"\x18organizations/first-bankR\x04name\x12,\n\x04\x65tag\x18\x02 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"\\\n\x19\x43loseOrganizationResponse\x12?\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.onboarding.v1.OrganizationR\x0corganization*|\n\x10OrganizationKind\x12!\n\x1dORGANIZATION_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1aORGANIZATION_KIND_CUSTOMER\x10\x01\x12%\n!ORGANIZATION_KIND_CHANNEL_PARTNER\x10\x02*\x97\x01\n\x11OrganizationState\x12\"\n\x1eORGANIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19ORGANIZATION_STATE_ACTIVE\x10\x01\x12 \n\x1cORGANIZATION_STATE_SUSPENDED\x10\x02\x12\x1d\n\x19ORGANIZATION_STATE_CLOSED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,7 +41,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORGANIZATION'].fields_by_name['channel_partner']._loaded_options = None
   _globals['_ORGANIZATION'].fields_by_name['channel_partner']._serialized_options = b'\252\273\030J\022,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\030M\"\030organizations/aggregator'
   _globals['_ORGANIZATION'].fields_by_name['etag']._loaded_options = None
-  _globals['_ORGANIZATION'].fields_by_name['etag']._serialized_options = b'\252\273\030\002\030\022'
+  _globals['_ORGANIZATION'].fields_by_name['etag']._serialized_options = b'\252\273\030\024\022\r^[0-9]{1,18}$\030\022\"\0013'
   _globals['_CREATEORGANIZATIONREQUEST'].fields_by_name['organization']._loaded_options = None
   _globals['_CREATEORGANIZATIONREQUEST'].fields_by_name['organization']._serialized_options = b'\252\273\030\002\010\001'
   _globals['_CREATEORGANIZATIONREQUEST'].fields_by_name['organization_id']._loaded_options = None
@@ -76,38 +76,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLOSEORGANIZATIONREQUEST'].fields_by_name['etag']._serialized_options = b'\252\273\030\024\022\r^[0-9]{1,18}$\030\022\"\0013'
   _globals['_CLOSEORGANIZATIONREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CLOSEORGANIZATIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\252\273\030h\022>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\030$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11'
-  _globals['_ORGANIZATIONKIND']._serialized_start=3292
-  _globals['_ORGANIZATIONKIND']._serialized_end=3416
-  _globals['_ORGANIZATIONSTATE']._serialized_start=3419
-  _globals['_ORGANIZATIONSTATE']._serialized_end=3570
+  _globals['_ORGANIZATIONKIND']._serialized_start=3310
+  _globals['_ORGANIZATIONKIND']._serialized_end=3434
+  _globals['_ORGANIZATIONSTATE']._serialized_start=3437
+  _globals['_ORGANIZATIONSTATE']._serialized_end=3588
   _globals['_ORGANIZATION']._serialized_start=147
-  _globals['_ORGANIZATION']._serialized_end=685
-  _globals['_CREATEORGANIZATIONREQUEST']._serialized_start=688
-  _globals['_CREATEORGANIZATIONREQUEST']._serialized_end=1023
-  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_start=1025
-  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_end=1118
-  _globals['_GETORGANIZATIONREQUEST']._serialized_start=1120
-  _globals['_GETORGANIZATIONREQUEST']._serialized_end=1246
-  _globals['_GETORGANIZATIONRESPONSE']._serialized_start=1248
-  _globals['_GETORGANIZATIONRESPONSE']._serialized_end=1338
-  _globals['_LISTORGANIZATIONSREQUEST']._serialized_start=1341
-  _globals['_LISTORGANIZATIONSREQUEST']._serialized_end=1492
-  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_start=1495
-  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_end=1638
-  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_start=1641
-  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_end=1944
-  _globals['_UPDATEORGANIZATIONRESPONSE']._serialized_start=1946
-  _globals['_UPDATEORGANIZATIONRESPONSE']._serialized_end=2039
-  _globals['_SUSPENDORGANIZATIONREQUEST']._serialized_start=2042
-  _globals['_SUSPENDORGANIZATIONREQUEST']._serialized_end=2360
-  _globals['_SUSPENDORGANIZATIONRESPONSE']._serialized_start=2362
-  _globals['_SUSPENDORGANIZATIONRESPONSE']._serialized_end=2456
-  _globals['_REINSTATEORGANIZATIONREQUEST']._serialized_start=2459
-  _globals['_REINSTATEORGANIZATIONREQUEST']._serialized_end=2779
-  _globals['_REINSTATEORGANIZATIONRESPONSE']._serialized_start=2781
-  _globals['_REINSTATEORGANIZATIONRESPONSE']._serialized_end=2877
-  _globals['_CLOSEORGANIZATIONREQUEST']._serialized_start=2880
-  _globals['_CLOSEORGANIZATIONREQUEST']._serialized_end=3196
-  _globals['_CLOSEORGANIZATIONRESPONSE']._serialized_start=3198
-  _globals['_CLOSEORGANIZATIONRESPONSE']._serialized_end=3290
+  _globals['_ORGANIZATION']._serialized_end=703
+  _globals['_CREATEORGANIZATIONREQUEST']._serialized_start=706
+  _globals['_CREATEORGANIZATIONREQUEST']._serialized_end=1041
+  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_start=1043
+  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_end=1136
+  _globals['_GETORGANIZATIONREQUEST']._serialized_start=1138
+  _globals['_GETORGANIZATIONREQUEST']._serialized_end=1264
+  _globals['_GETORGANIZATIONRESPONSE']._serialized_start=1266
+  _globals['_GETORGANIZATIONRESPONSE']._serialized_end=1356
+  _globals['_LISTORGANIZATIONSREQUEST']._serialized_start=1359
+  _globals['_LISTORGANIZATIONSREQUEST']._serialized_end=1510
+  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_start=1513
+  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_end=1656
+  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_start=1659
+  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_end=1962
+  _globals['_UPDATEORGANIZATIONRESPONSE']._serialized_start=1964
+  _globals['_UPDATEORGANIZATIONRESPONSE']._serialized_end=2057
+  _globals['_SUSPENDORGANIZATIONREQUEST']._serialized_start=2060
+  _globals['_SUSPENDORGANIZATIONREQUEST']._serialized_end=2378
+  _globals['_SUSPENDORGANIZATIONRESPONSE']._serialized_start=2380
+  _globals['_SUSPENDORGANIZATIONRESPONSE']._serialized_end=2474
+  _globals['_REINSTATEORGANIZATIONREQUEST']._serialized_start=2477
+  _globals['_REINSTATEORGANIZATIONREQUEST']._serialized_end=2797
+  _globals['_REINSTATEORGANIZATIONRESPONSE']._serialized_start=2799
+  _globals['_REINSTATEORGANIZATIONRESPONSE']._serialized_end=2895
+  _globals['_CLOSEORGANIZATIONREQUEST']._serialized_start=2898
+  _globals['_CLOSEORGANIZATIONREQUEST']._serialized_end=3214
+  _globals['_CLOSEORGANIZATIONRESPONSE']._serialized_start=3216
+  _globals['_CLOSEORGANIZATIONRESPONSE']._serialized_end=3308
 # @@protoc_insertion_point(module_scope)

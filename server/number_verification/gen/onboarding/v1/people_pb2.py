@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from number_verification.gen.onboarding.v1 import keys_pb2 as onboarding_dot_v1_dot_keys__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aonboarding/v1/people.proto\x12\ronboarding.v1\x1a\x19\x63ontract/v1/options.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18onboarding/v1/keys.proto\"\xe1\x04\n\x06Person\x12\x92\x01\n\x04name\x18\x01 \x01(\tB~\xaa\xbb\x18z\x12P^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/people/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18\x94\x01\"#organizations/first-bank/people/adaR\x04name\x12*\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\xc8\x01R\x0b\x64isplayName\x12\x31\n\x05roles\x18\x03 \x03(\x0e\x32\x13.onboarding.v1.RoleB\x06\xaa\xbb\x18\x02\x18\x03R\x05roles\x12$\n\tclient_id\x18\x04 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80\x01R\x08\x63lientId\x12\x30\n\x04jwks\x18\x05 \x01(\x0b\x32\x1c.onboarding.v1.JsonWebKeySetR\x04jwks\x12\x43\n\x11\x63\x65rtificate_names\x18\x06 \x03(\tB\x16\xaa\xbb\x18\x12\x12\x0e^[!-~]{1,253}$\x18\nR\x10\x63\x65rtificateNames\x12\x30\n\x05state\x18\x07 \x01(\x0e\x32\x1a.onboarding.v1.PersonStateR\x05state\x12\x1a\n\x04\x65tag\x18\x08 \x01(\tB\x06\xaa\xbb\x18\x02\x18\x12R\x04\x65tag\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\"\x8e\x03\n\x13\x43reatePersonRequest\x12h\n\x06parent\x18\x01 \x01(\tBP\xaa\xbb\x18L\x08\x01\x12,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18M\"\x18organizations/first-bankR\x06parent\x12\x35\n\x06person\x18\x02 \x01(\x0b\x32\x15.onboarding.v1.PersonB\x06\xaa\xbb\x18\x02\x08\x01R\x06person\x12H\n\tperson_id\x18\x03 \x01(\tB+\xaa\xbb\x18\'\x12\x1e^[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18?\"\x03\x61\x64\x61R\x08personId\x12\x8b\x01\n\nrequest_id\x18\x04 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"E\n\x14\x43reatePersonResponse\x12-\n\x06person\x18\x01 \x01(\x0b\x32\x15.onboarding.v1.PersonR\x06person\"\xaa\x01\n\x10GetPersonRequest\x12\x95\x01\n\x04name\x18\x01 \x01(\tB\x80\x01\xaa\xbb\x18|\x08\x01\x12P^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/people/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18\x94\x01\"#organizations/first-bank/people/adaR\x04name\"B\n\x11GetPersonResponse\x12-\n\x06person\x18\x01 \x01(\x0b\x32\x15.onboarding.v1.PersonR\x06person\"\xf8\x01\n\x11ListPeopleRequest\x12l\n\x06parent\x18\x01 \x01(\tBT\xaa\xbb\x18P\x08\x01\x12\x30^organizations/(-|[a-z][a-z0-9-]{1,61}[a-z0-9])$\x18M\"\x18organizations/first-bankR\x06parent\x12\x1b\n\tpage_size\x18\x02 \x01(\rR\x08pageSize\x12&\n\npage_token\x18\x03 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80\x08R\tpageToken\x12\x30\n\x05state\x18\x04 \x01(\x0e\x32\x1a.onboarding.v1.PersonStateR\x05state\"t\n\x12ListPeopleResponse\x12-\n\x06people\x18\x01 \x03(\x0b\x32\x15.onboarding.v1.PersonR\x06people\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80\x08R\rnextPageToken\"\x97\x02\n\x13UpdatePersonRequest\x12\x35\n\x06person\x18\x01 \x01(\x0b\x32\x15.onboarding.v1.PersonB\x06\xaa\xbb\x18\x02\x08\x01R\x06person\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"E\n\x14UpdatePersonResponse\x12-\n\x06person\x18\x01 \x01(\x0b\x32\x15.onboarding.v1.PersonR\x06person\"\xea\x02\n\x14SuspendPersonRequest\x12\x95\x01\n\x04name\x18\x01 \x01(\tB\x80\x01\xaa\xbb\x18|\x08\x01\x12P^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/people/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18\x94\x01\"#organizations/first-bank/people/adaR\x04name\x12,\n\x04\x65tag\x18\x02 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"F\n\x15SuspendPersonResponse\x12-\n\x06person\x18\x01 \x01(\x0b\x32\x15.onboarding.v1.PersonR\x06person\"\xec\x02\n\x16ReinstatePersonRequest\x12\x95\x01\n\x04name\x18\x01 \x01(\tB\x80\x01\xaa\xbb\x18|\x08\x01\x12P^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/people/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18\x94\x01\"#organizations/first-bank/people/adaR\x04name\x12,\n\x04\x65tag\x18\x02 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"H\n\x17ReinstatePersonResponse\x12-\n\x06person\x18\x01 \x01(\x0b\x32\x15.onboarding.v1.PersonR\x06person\"\xe9\x02\n\x13RemovePersonRequest\x12\x95\x01\n\x04name\x18\x01 \x01(\tB\x80\x01\xaa\xbb\x18|\x08\x01\x12P^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/people/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18\x94\x01\"#organizations/first-bank/people/adaR\x04name\x12,\n\x04\x65tag\x18\x02 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"E\n\x14RemovePersonResponse\x12-\n\x06person\x18\x01 \x01(\x0b\x32\x15.onboarding.v1.PersonR\x06person*^\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x19\n\x15ROLE_BUSINESS_MANAGER\x10\x01\x12\x16\n\x12ROLE_ADMINISTRATOR\x10\x02\x12\r\n\tROLE_USER\x10\x03*z\n\x0bPersonState\x12\x1c\n\x18PERSON_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PERSON_STATE_ACTIVE\x10\x01\x12\x1a\n\x16PERSON_STATE_SUSPENDED\x10\x02\x12\x18\n\x14PERSON_STATE_REMOVED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aonboarding/v1/people.proto\x12\ronboarding.v1\x1a\x19\x63ontract/v1/options.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18onboarding/v1/keys.proto\"\xf3\x04\n\x06Person\x12\x92\x01\n\x04name\x18\x01 \x01(\tB~\xaa\xbb\x18z\x12P^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/people/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18\x94\x01\"#organizations/first-bank/people/adaR\x04name\x12*\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\xc8\x01R\x0b\x64isplayName\x12\x31\n\x05roles\x18\x03 \x03(\x0e\x32\x13.onboarding.v1.RoleB\x06\xaa\xbb\x18\x02\x18\x03R\x05roles\x12$\n\tclient_id\x18\x04 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80\x01R\x08\x63lientId\x12\x30\n\x04jwks\x18\x05 \x01(\x0b\x32\x1c.onboarding.v1.JsonWebKeySetR\x04jwks\x12\x43\n\x11\x63\x65rtificate_names\x18\x06 \x03(\tB\x16\xaa\xbb\x18\x12\x12\x0e^[!-~]{1,253}$\x18\nR\x10\x63\x65rtificateNames\x12\x30\n\x05state\x18\x07 \x01(\x0e\x32\x1a.onboarding.v1.PersonStateR\x05state\x12,\n\x04\x65tag\x18\x08 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\"\x8e\x03\n\x13\x43reatePersonRequest\x12h\n\x06parent\x18\x01 \x01(\tBP\xaa\xbb\x18L\x08\x01\x12,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18M\"\x18organizations/first-bankR\x06parent\x12\x35\n\x06person\x18\x02 \x01(\x0b\x32\x15.onboarding.v1.PersonB\x06\xaa\xbb\x18\x02\x08\x01R\x06person\x12H\n\tperson_id\x18\x03 \x01(\tB+\xaa\xbb\x18\'\x12\x1e^[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18?\"\x03\x61\x64\x61R\x08personId\x12\x8b\x01\n\nrequest_id\x18\x04 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"E\n\x14\x43reatePersonResponse\x12-\n\x06person\x18\x01 \x01(\x0b\x32\x15.onboarding.v1.PersonR\x06person\"\xaa\x01\n\x10GetPersonRequest\x12\x95\x01\n\x04name\x18\x01 \x01(\tB\x80\x01\xaa\xbb\x18|\x08\x01\x12P^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/people/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18\x94\x01\"#organizations/first-bank/people/adaR\x04name\"B\n\x11GetPersonResponse\x12-\n\x06person\x18\x01 \x01(\x0b\x32\x15.onboarding.v1.PersonR\x06person\"\xf8\x01\n\x11ListPeopleRequest\x12l\n\x06parent\x18\x01 \x01(\tBT\xaa\xbb\x18P\x08\x01\x12\x30^organizations/(-|[a-z][a-z0-9-]{1,61}[a-z0-9])$\x18M\"\x18organizations/first-bankR\x06parent\x12\x1b\n\tpage_size\x18\x02 \x01(\rR\x08pageSize\x12&\n\npage_token\x18\x03 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80\x08R\tpageToken\x12\x30\n\x05state\x18\x04 \x01(\x0e\x32\x1a.onboarding.v1.PersonStateR\x05state\"t\n\x12ListPeopleResponse\x12-\n\x06people\x18\x01 \x03(\x0b\x32\x15.onboarding.v1.PersonR\x06people\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80\x08R\rnextPageToken\"\x97\x02\n\x13UpdatePersonRequest\x12\x35\n\x06person\x18\x01 \x01(\x0b\x32\x15.onboarding.v1.PersonB\x06\xaa\xbb\x18\x02\x08\x01R\x06person\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"E\n\x14UpdatePersonResponse\x12-\n\x06person\x18\x01 \x01(\x0b\x32\x15.onboarding.v1.PersonR\x06person\"\xea\x02\n\x14SuspendPersonRequest\x12\x95\x01\n\x04name\x18\x01 \x01(\tB\x80\x01\xaa\xbb\x18|\x08\x01\x12P^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/people/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18\x94\x01\"#organizations/first-bank/people/adaR\x04name\x12,\n\x04\x65tag\x18\x02 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"F\n\x15SuspendPersonResponse\x12-\n\x06person\x18\x01 \x01(\x0b\x32\x15.onboarding.v1.PersonR\x06person\"\xec\x02\n\x16ReinstatePersonRequest\x12\x95\x01\n\x04name\x18\x01 \x01(\tB\x80\x01\xaa\xbb\x18|\x08\x01\x12P^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/people/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18\x94\x01\"#organizations/first-bank/people/adaR\x04name\x12,\n\x04\x65tag\x18\x02 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"H\n\x17ReinstatePersonResponse\x12-\n\x06person\x18\x01 \x01(\x0b\x32\x15.onboarding.v1.PersonR\x06person\"\xe9\x02\n\x13RemovePersonRequest\x12\x95\x01\n\x04name\x18\x01 \x01(\tB\x80\x01\xaa\xbb\x18|\x08\x01\x12P^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]/people/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18\x94\x01\"#organizations/first-bank/people/adaR\x04name\x12,\n\x04\x65tag\x18\x02 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"E\n\x14RemovePersonResponse\x12-\n\x06person\x18\x01 \x01(\x0b\x32\x15.onboarding.v1.PersonR\x06person*^\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x19\n\x15ROLE_BUSINESS_MANAGER\x10\x01\x12\x16\n\x12ROLE_ADMINISTRATOR\x10\x02\x12\r\n\tROLE_USER\x10\x03*z\n\x0bPersonState\x12\x1c\n\x18PERSON_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PERSON_STATE_ACTIVE\x10\x01\x12\x1a\n\x16PERSON_STATE_SUSPENDED\x10\x02\x12\x18\n\x14PERSON_STATE_REMOVED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,7 +46,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PERSON'].fields_by_name['certificate_names']._loaded_options = None
   _globals['_PERSON'].fields_by_name['certificate_names']._serialized_options = b'\252\273\030\022\022\016^[!-~]{1,253}$\030\n'
   _globals['_PERSON'].fields_by_name['etag']._loaded_options = None
-  _globals['_PERSON'].fields_by_name['etag']._serialized_options = b'\252\273\030\002\030\022'
+  _globals['_PERSON'].fields_by_name['etag']._serialized_options = b'\252\273\030\024\022\r^[0-9]{1,18}$\030\022\"\0013'
   _globals['_CREATEPERSONREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_CREATEPERSONREQUEST'].fields_by_name['parent']._serialized_options = b'\252\273\030L\010\001\022,^organizations/[a-z][a-z0-9-]{1,61}[a-z0-9]$\030M\"\030organizations/first-bank'
   _globals['_CREATEPERSONREQUEST'].fields_by_name['person']._loaded_options = None
@@ -85,38 +85,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REMOVEPERSONREQUEST'].fields_by_name['etag']._serialized_options = b'\252\273\030\024\022\r^[0-9]{1,18}$\030\022\"\0013'
   _globals['_REMOVEPERSONREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_REMOVEPERSONREQUEST'].fields_by_name['request_id']._serialized_options = b'\252\273\030h\022>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\030$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11'
-  _globals['_ROLE']._serialized_start=3525
-  _globals['_ROLE']._serialized_end=3619
-  _globals['_PERSONSTATE']._serialized_start=3621
-  _globals['_PERSONSTATE']._serialized_end=3743
+  _globals['_ROLE']._serialized_start=3543
+  _globals['_ROLE']._serialized_end=3637
+  _globals['_PERSONSTATE']._serialized_start=3639
+  _globals['_PERSONSTATE']._serialized_end=3761
   _globals['_PERSON']._serialized_start=166
-  _globals['_PERSON']._serialized_end=775
-  _globals['_CREATEPERSONREQUEST']._serialized_start=778
-  _globals['_CREATEPERSONREQUEST']._serialized_end=1176
-  _globals['_CREATEPERSONRESPONSE']._serialized_start=1178
-  _globals['_CREATEPERSONRESPONSE']._serialized_end=1247
-  _globals['_GETPERSONREQUEST']._serialized_start=1250
-  _globals['_GETPERSONREQUEST']._serialized_end=1420
-  _globals['_GETPERSONRESPONSE']._serialized_start=1422
-  _globals['_GETPERSONRESPONSE']._serialized_end=1488
-  _globals['_LISTPEOPLEREQUEST']._serialized_start=1491
-  _globals['_LISTPEOPLEREQUEST']._serialized_end=1739
-  _globals['_LISTPEOPLERESPONSE']._serialized_start=1741
-  _globals['_LISTPEOPLERESPONSE']._serialized_end=1857
-  _globals['_UPDATEPERSONREQUEST']._serialized_start=1860
-  _globals['_UPDATEPERSONREQUEST']._serialized_end=2139
-  _globals['_UPDATEPERSONRESPONSE']._serialized_start=2141
-  _globals['_UPDATEPERSONRESPONSE']._serialized_end=2210
-  _globals['_SUSPENDPERSONREQUEST']._serialized_start=2213
-  _globals['_SUSPENDPERSONREQUEST']._serialized_end=2575
-  _globals['_SUSPENDPERSONRESPONSE']._serialized_start=2577
-  _globals['_SUSPENDPERSONRESPONSE']._serialized_end=2647
-  _globals['_REINSTATEPERSONREQUEST']._serialized_start=2650
-  _globals['_REINSTATEPERSONREQUEST']._serialized_end=3014
-  _globals['_REINSTATEPERSONRESPONSE']._serialized_start=3016
-  _globals['_REINSTATEPERSONRESPONSE']._serialized_end=3088
-  _globals['_REMOVEPERSONREQUEST']._serialized_start=3091
-  _globals['_REMOVEPERSONREQUEST']._serialized_end=3452
-  _globals['_REMOVEPERSONRESPONSE']._serialized_start=3454
-  _globals['_REMOVEPERSONRESPONSE']._serialized_end=3523
+  _globals['_PERSON']._serialized_end=793
+  _globals['_CREATEPERSONREQUEST']._serialized_start=796
+  _globals['_CREATEPERSONREQUEST']._serialized_end=1194
+  _globals['_CREATEPERSONRESPONSE']._serialized_start=1196
+  _globals['_CREATEPERSONRESPONSE']._serialized_end=1265
+  _globals['_GETPERSONREQUEST']._serialized_start=1268
+  _globals['_GETPERSONREQUEST']._serialized_end=1438
+  _globals['_GETPERSONRESPONSE']._serialized_start=1440
+  _globals['_GETPERSONRESPONSE']._serialized_end=1506
+  _globals['_LISTPEOPLEREQUEST']._serialized_start=1509
+  _globals['_LISTPEOPLEREQUEST']._serialized_end=1757
+  _globals['_LISTPEOPLERESPONSE']._serialized_start=1759
+  _globals['_LISTPEOPLERESPONSE']._serialized_end=1875
+  _globals['_UPDATEPERSONREQUEST']._serialized_start=1878
+  _globals['_UPDATEPERSONREQUEST']._serialized_end=2157
+  _globals['_UPDATEPERSONRESPONSE']._serialized_start=2159
+  _globals['_UPDATEPERSONRESPONSE']._serialized_end=2228
+  _globals['_SUSPENDPERSONREQUEST']._serialized_start=2231
+  _globals['_SUSPENDPERSONREQUEST']._serialized_end=2593
+  _globals['_SUSPENDPERSONRESPONSE']._serialized_start=2595
+  _globals['_SUSPENDPERSONRESPONSE']._serialized_end=2665
+  _globals['_REINSTATEPERSONREQUEST']._serialized_start=2668
+  _globals['_REINSTATEPERSONREQUEST']._serialized_end=3032
+  _globals['_REINSTATEPERSONRESPONSE']._serialized_start=3034
+  _globals['_REINSTATEPERSONRESPONSE']._serialized_end=3106
+  _globals['_REMOVEPERSONREQUEST']._serialized_start=3109
+  _globals['_REMOVEPERSONREQUEST']._serialized_end=3470
+  _globals['_REMOVEPERSONRESPONSE']._serialized_start=3472
+  _globals['_REMOVEPERSONRESPONSE']._serialized_end=3541
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1conboarding/v1/products.proto\x12\ronboarding.v1\x1a\x19\x63ontract/v1/options.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x02\n\x04Plan\x12\x42\n\x02id\x18\x01 \x01(\tB2\xaa\xbb\x18.\x08\x01\x12\x1e^[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18?\"\x08standardR\x02id\x12*\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\xc8\x01R\x0b\x64isplayName\x12\x12\n\x04rate\x18\x03 \x01(\x01R\x04rate\x12\x14\n\x05\x62urst\x18\x04 \x01(\rR\x05\x62urst\x12\x1f\n\x0b\x64\x61ily_quota\x18\x05 \x01(\rR\ndailyQuota\x12#\n\rmonthly_quota\x18\x06 \x01(\rR\x0cmonthlyQuota\x12\x38\n\x08purposes\x18\x07 \x03(\tB\x1c\xaa\xbb\x18\x18\x12\x14^dpv:[A-Za-z]{1,64}$\x18\x64R\x08purposes\x12\x34\n\x06scopes\x18\x08 \x03(\tB\x1c\xaa\xbb\x18\x18\x12\x14^[!#-\\[\\]-~]{1,128}$\x18\x64R\x06scopes\"\xc3\x04\n\x07Product\x12\x61\n\x04name\x18\x01 \x01(\tBM\xaa\xbb\x18I\x12\'^products/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18H\"\x1cproducts/number-verificationR\x04name\x12*\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\xc8\x01R\x0b\x64isplayName\x12S\n\noperations\x18\x03 \x03(\tB3\xaa\xbb\x18/\x12+^/[A-Za-z0-9_.]{1,120}/[A-Za-z0-9_]{1,120}$\x18\x64R\noperations\x12\x1e\n\x06scopes\x18\x04 \x03(\tB\x06\xaa\xbb\x18\x02\x18\x64R\x06scopes\x12\x38\n\x08purposes\x18\x05 \x03(\tB\x1c\xaa\xbb\x18\x18\x12\x14^dpv:[A-Za-z]{1,64}$\x18\x64R\x08purposes\x12\x31\n\x05plans\x18\x06 \x03(\x0b\x32\x13.onboarding.v1.PlanB\x06\xaa\xbb\x18\x02\x18\x32R\x05plans\x12\x31\n\x05state\x18\x07 \x01(\x0e\x32\x1b.onboarding.v1.ProductStateR\x05state\x12\x1a\n\x04\x65tag\x18\x08 \x01(\tB\x06\xaa\xbb\x18\x02\x18\x12R\x04\x65tag\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\"\xba\x02\n\x14\x43reateProductRequest\x12\x38\n\x07product\x18\x01 \x01(\x0b\x32\x16.onboarding.v1.ProductB\x06\xaa\xbb\x18\x02\x08\x01R\x07product\x12Z\n\nproduct_id\x18\x02 \x01(\tB;\xaa\xbb\x18\x37\x12\x1e^[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18?\"\x13number-verificationR\tproductId\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"I\n\x15\x43reateProductResponse\x12\x30\n\x07product\x18\x01 \x01(\x0b\x32\x16.onboarding.v1.ProductR\x07product\"x\n\x11GetProductRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xaa\xbb\x18K\x08\x01\x12\'^products/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18H\"\x1cproducts/number-verificationR\x04name\"F\n\x12GetProductResponse\x12\x30\n\x07product\x18\x01 \x01(\x0b\x32\x16.onboarding.v1.ProductR\x07product\"\x8d\x01\n\x13ListProductsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rR\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80\x08R\tpageToken\x12\x31\n\x05state\x18\x03 \x01(\x0e\x32\x1b.onboarding.v1.ProductStateR\x05state\"{\n\x14ListProductsResponse\x12\x32\n\x08products\x18\x01 \x03(\x0b\x32\x16.onboarding.v1.ProductR\x08products\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80\x08R\rnextPageToken\"\x9b\x02\n\x14UpdateProductRequest\x12\x38\n\x07product\x18\x01 \x01(\x0b\x32\x16.onboarding.v1.ProductB\x06\xaa\xbb\x18\x02\x08\x01R\x07product\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"I\n\x15UpdateProductResponse\x12\x30\n\x07product\x18\x01 \x01(\x0b\x32\x16.onboarding.v1.ProductR\x07product\"\xb9\x02\n\x16WithdrawProductRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xaa\xbb\x18K\x08\x01\x12\'^products/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18H\"\x1cproducts/number-verificationR\x04name\x12,\n\x04\x65tag\x18\x02 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"K\n\x17WithdrawProductResponse\x12\x30\n\x07product\x18\x01 \x01(\x0b\x32\x16.onboarding.v1.ProductR\x07product*e\n\x0cProductState\x12\x1d\n\x19PRODUCT_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15PRODUCT_STATE_OFFERED\x10\x01\x12\x1b\n\x17PRODUCT_STATE_WITHDRAWN\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1conboarding/v1/products.proto\x12\ronboarding.v1\x1a\x19\x63ontract/v1/options.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x02\n\x04Plan\x12\x42\n\x02id\x18\x01 \x01(\tB2\xaa\xbb\x18.\x08\x01\x12\x1e^[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18?\"\x08standardR\x02id\x12*\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\xc8\x01R\x0b\x64isplayName\x12\x12\n\x04rate\x18\x03 \x01(\x01R\x04rate\x12\x14\n\x05\x62urst\x18\x04 \x01(\rR\x05\x62urst\x12\x1f\n\x0b\x64\x61ily_quota\x18\x05 \x01(\rR\ndailyQuota\x12#\n\rmonthly_quota\x18\x06 \x01(\rR\x0cmonthlyQuota\x12\x38\n\x08purposes\x18\x07 \x03(\tB\x1c\xaa\xbb\x18\x18\x12\x14^dpv:[A-Za-z]{1,64}$\x18\x64R\x08purposes\x12\x34\n\x06scopes\x18\x08 \x03(\tB\x1c\xaa\xbb\x18\x18\x12\x14^[!#-\\[\\]-~]{1,128}$\x18\x64R\x06scopes\"\xd5\x04\n\x07Product\x12\x61\n\x04name\x18\x01 \x01(\tBM\xaa\xbb\x18I\x12\'^products/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18H\"\x1cproducts/number-verificationR\x04name\x12*\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\xc8\x01R\x0b\x64isplayName\x12S\n\noperations\x18\x03 \x03(\tB3\xaa\xbb\x18/\x12+^/[A-Za-z0-9_.]{1,120}/[A-Za-z0-9_]{1,120}$\x18\x64R\noperations\x12\x1e\n\x06scopes\x18\x04 \x03(\tB\x06\xaa\xbb\x18\x02\x18\x64R\x06scopes\x12\x38\n\x08purposes\x18\x05 \x03(\tB\x1c\xaa\xbb\x18\x18\x12\x14^dpv:[A-Za-z]{1,64}$\x18\x64R\x08purposes\x12\x31\n\x05plans\x18\x06 \x03(\x0b\x32\x13.onboarding.v1.PlanB\x06\xaa\xbb\x18\x02\x18\x32R\x05plans\x12\x31\n\x05state\x18\x07 \x01(\x0e\x32\x1b.onboarding.v1.ProductStateR\x05state\x12,\n\x04\x65tag\x18\x08 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\"\xba\x02\n\x14\x43reateProductRequest\x12\x38\n\x07product\x18\x01 \x01(\x0b\x32\x16.onboarding.v1.ProductB\x06\xaa\xbb\x18\x02\x08\x01R\x07product\x12Z\n\nproduct_id\x18\x02 \x01(\tB;\xaa\xbb\x18\x37\x12\x1e^[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18?\"\x13number-verificationR\tproductId\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"I\n\x15\x43reateProductResponse\x12\x30\n\x07product\x18\x01 \x01(\x0b\x32\x16.onboarding.v1.ProductR\x07product\"x\n\x11GetProductRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xaa\xbb\x18K\x08\x01\x12\'^products/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18H\"\x1cproducts/number-verificationR\x04name\"F\n\x12GetProductResponse\x12\x30\n\x07product\x18\x01 \x01(\x0b\x32\x16.onboarding.v1.ProductR\x07product\"\x8d\x01\n\x13ListProductsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rR\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80\x08R\tpageToken\x12\x31\n\x05state\x18\x03 \x01(\x0e\x32\x1b.onboarding.v1.ProductStateR\x05state\"{\n\x14ListProductsResponse\x12\x32\n\x08products\x18\x01 \x03(\x0b\x32\x16.onboarding.v1.ProductR\x08products\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80\x08R\rnextPageToken\"\x9b\x02\n\x14UpdateProductRequest\x12\x38\n\x07product\x18\x01 \x01(\x0b\x32\x16.onboarding.v1.ProductB\x06\xaa\xbb\x18\x02\x08\x01R\x07product\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"I\n\x15UpdateProductResponse\x12\x30\n\x07product\x18\x01 \x01(\x0b\x32\x16.onboarding.v1.ProductR\x07product\"\xb9\x02\n\x16WithdrawProductRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xaa\xbb\x18K\x08\x01\x12\'^products/[a-z][a-z0-9-]{1,61}[a-z0-9]$\x18H\"\x1cproducts/number-verificationR\x04name\x12,\n\x04\x65tag\x18\x02 \x01(\tB\x18\xaa\xbb\x18\x14\x12\r^[0-9]{1,18}$\x18\x12\"\x01\x33R\x04\x65tag\x12\x8b\x01\n\nrequest_id\x18\x03 \x01(\tBl\xaa\xbb\x18h\x12>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\x18$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11R\trequestId\"K\n\x17WithdrawProductResponse\x12\x30\n\x07product\x18\x01 \x01(\x0b\x32\x16.onboarding.v1.ProductR\x07product*e\n\x0cProductState\x12\x1d\n\x19PRODUCT_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15PRODUCT_STATE_OFFERED\x10\x01\x12\x1b\n\x17PRODUCT_STATE_WITHDRAWN\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,7 +55,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRODUCT'].fields_by_name['plans']._loaded_options = None
   _globals['_PRODUCT'].fields_by_name['plans']._serialized_options = b'\252\273\030\002\0302'
   _globals['_PRODUCT'].fields_by_name['etag']._loaded_options = None
-  _globals['_PRODUCT'].fields_by_name['etag']._serialized_options = b'\252\273\030\002\030\022'
+  _globals['_PRODUCT'].fields_by_name['etag']._serialized_options = b'\252\273\030\024\022\r^[0-9]{1,18}$\030\022\"\0013'
   _globals['_CREATEPRODUCTREQUEST'].fields_by_name['product']._loaded_options = None
   _globals['_CREATEPRODUCTREQUEST'].fields_by_name['product']._serialized_options = b'\252\273\030\002\010\001'
   _globals['_CREATEPRODUCTREQUEST'].fields_by_name['product_id']._loaded_options = None
@@ -78,30 +78,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WITHDRAWPRODUCTREQUEST'].fields_by_name['etag']._serialized_options = b'\252\273\030\024\022\r^[0-9]{1,18}$\030\022\"\0013'
   _globals['_WITHDRAWPRODUCTREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_WITHDRAWPRODUCTREQUEST'].fields_by_name['request_id']._serialized_options = b'\252\273\030h\022>^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$\030$\"$7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11'
-  _globals['_PRODUCTSTATE']._serialized_start=2677
-  _globals['_PRODUCTSTATE']._serialized_end=2778
+  _globals['_PRODUCTSTATE']._serialized_start=2695
+  _globals['_PRODUCTSTATE']._serialized_end=2796
   _globals['_PLAN']._serialized_start=142
   _globals['_PLAN']._serialized_end=484
   _globals['_PRODUCT']._serialized_start=487
-  _globals['_PRODUCT']._serialized_end=1066
-  _globals['_CREATEPRODUCTREQUEST']._serialized_start=1069
-  _globals['_CREATEPRODUCTREQUEST']._serialized_end=1383
-  _globals['_CREATEPRODUCTRESPONSE']._serialized_start=1385
-  _globals['_CREATEPRODUCTRESPONSE']._serialized_end=1458
-  _globals['_GETPRODUCTREQUEST']._serialized_start=1460
-  _globals['_GETPRODUCTREQUEST']._serialized_end=1580
-  _globals['_GETPRODUCTRESPONSE']._serialized_start=1582
-  _globals['_GETPRODUCTRESPONSE']._serialized_end=1652
-  _globals['_LISTPRODUCTSREQUEST']._serialized_start=1655
-  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1796
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1798
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1921
-  _globals['_UPDATEPRODUCTREQUEST']._serialized_start=1924
-  _globals['_UPDATEPRODUCTREQUEST']._serialized_end=2207
-  _globals['_UPDATEPRODUCTRESPONSE']._serialized_start=2209
-  _globals['_UPDATEPRODUCTRESPONSE']._serialized_end=2282
-  _globals['_WITHDRAWPRODUCTREQUEST']._serialized_start=2285
-  _globals['_WITHDRAWPRODUCTREQUEST']._serialized_end=2598
-  _globals['_WITHDRAWPRODUCTRESPONSE']._serialized_start=2600
-  _globals['_WITHDRAWPRODUCTRESPONSE']._serialized_end=2675
+  _globals['_PRODUCT']._serialized_end=1084
+  _globals['_CREATEPRODUCTREQUEST']._serialized_start=1087
+  _globals['_CREATEPRODUCTREQUEST']._serialized_end=1401
+  _globals['_CREATEPRODUCTRESPONSE']._serialized_start=1403
+  _globals['_CREATEPRODUCTRESPONSE']._serialized_end=1476
+  _globals['_GETPRODUCTREQUEST']._serialized_start=1478
+  _globals['_GETPRODUCTREQUEST']._serialized_end=1598
+  _globals['_GETPRODUCTRESPONSE']._serialized_start=1600
+  _globals['_GETPRODUCTRESPONSE']._serialized_end=1670
+  _globals['_LISTPRODUCTSREQUEST']._serialized_start=1673
+  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1814
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1816
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1939
+  _globals['_UPDATEPRODUCTREQUEST']._serialized_start=1942
+  _globals['_UPDATEPRODUCTREQUEST']._serialized_end=2225
+  _globals['_UPDATEPRODUCTRESPONSE']._serialized_start=2227
+  _globals['_UPDATEPRODUCTRESPONSE']._serialized_end=2300
+  _globals['_WITHDRAWPRODUCTREQUEST']._serialized_start=2303
+  _globals['_WITHDRAWPRODUCTREQUEST']._serialized_end=2616
+  _globals['_WITHDRAWPRODUCTRESPONSE']._serialized_start=2618
+  _globals['_WITHDRAWPRODUCTRESPONSE']._serialized_end=2693
 # @@protoc_insertion_point(module_scope)

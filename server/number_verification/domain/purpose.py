@@ -1,0 +1,33 @@
+"""The purposes that personal data may be processed for, as the W3C Data Privacy Vocabulary names them.
+
+Source: Data Privacy Vocabulary 2.0, Final Community Group Report of 1 August 2024, module "purposes"
+(https://w3id.org/dpv/2.0): its concepts of type `Purpose`, without the concept `Purpose` itself, which names none.
+"""
+
+PREFIX = "dpv:"
+
+_NAMES = """
+AcademicResearch AccountManagement Advertising AgeVerification CombatClimateChange CommercialPurpose
+CommercialResearch CommunicationForCustomerCare CommunicationManagement CounterMoneyLaundering Counterterrorism
+CreditChecking CustomerCare CustomerClaimsManagement CustomerManagement CustomerOrderManagement
+CustomerRelationshipManagement CustomerSolvencyMonitoring DataAltruism DeliveryOfGoods DirectMarketing
+DisputeManagement EnforceAccessControl EnforceSecurity EstablishContractualAgreement FraudPreventionAndDetection
+FulfilmentOfContractualObligation FulfilmentOfObligation HumanResourceManagement IdentityAuthentication
+IdentityVerification ImproveExistingProductsAndServices ImproveHealthcare ImproveInternalCRMProcesses
+ImprovePublicServices ImproveTransportMobility IncreaseServiceRobustness InternalResourceOptimisation LegalCompliance
+MaintainCreditCheckingDatabase MaintainCreditRatingDatabase MaintainFraudDatabase Marketing MemberPartnerManagement
+MisusePreventionAndDetection NonCommercialPurpose NonCommercialResearch OptimisationForConsumer
+OptimisationForController OptimiseUserInterface OrganisationComplianceManagement OrganisationGovernance
+OrganisationRiskManagement PaymentManagement Personalisation PersonalisedAdvertising PersonalisedBenefits
+PersonnelHiring PersonnelManagement PersonnelPayment ProtectionOfIPR ProtectionOfNationalSecurity
+ProtectionOfPublicSecurity ProvideEventRecommendations ProvideOfficialStatistics ProvidePersonalisedRecommendations
+ProvideProductRecommendations PublicBenefit PublicPolicyMaking PublicRelations RecordManagement RepairImpairments
+RequestedServiceProvision ResearchAndDevelopment RightsFulfillment ScientificResearch SearchFunctionalities
+SellDataToThirdParties SellInsightsFromData SellProducts SellProductsToDataSubject ServiceOptimisation
+ServicePersonalisation ServiceProvision ServiceRegistration ServiceUsageAnalytics SocialMediaMarketing
+TargetedAdvertising TechnicalServiceProvision UserInterfacePersonalisation VendorManagement VendorPayment
+VendorRecordsManagement VendorSelectionAssessment Verification
+"""
+
+PURPOSES = frozenset(PREFIX + name for name in _NAMES.split())
+"""Every purpose that may be named, `dpv:` before it, as in a scope."""
