@@ -85,7 +85,7 @@ def _steps(entry: Entry, there: Message | None) -> tuple[list[Step], list[str]]:
         fixed = [change.field for change in written if _is_fixed(entry.kind, change.field)]
         if fixed:
             return [], [f"{entry.place}: {entry.name}: {', '.join(fixed)} cannot be changed"]
-        if written and not _leads_on(entry.kind, state):
+        if written and not (_leads_on(entry.kind, state) or entry.kind.changes_to_the_end):
             return [], [f"{entry.place}: {entry.name} is {state}: it cannot be changed any more"]
         if written:
             steps.append(Step(UPDATE, entry, tuple(written)))

@@ -58,6 +58,8 @@ class Kind:
     only_read: frozenset[str] = _ONLY_READ
     only_created: frozenset[str] = frozenset()
     """The fields that cannot be changed later."""
+    changes_to_the_end: bool = False
+    """Whether it can be changed in its last state too."""
 
     @property
     def singular(self) -> str:
@@ -140,6 +142,8 @@ PRODUCTS = Kind(
     Product.DESCRIPTOR,
     ("name", "display_name", "plans", "purposes", "state"),
     only_read=_ONLY_READ | {"scopes"},
+    # A withdrawn product is still subscribed to.
+    changes_to_the_end=True,
 )
 SUBSCRIPTIONS = Kind(
     "subscriptions",

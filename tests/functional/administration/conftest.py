@@ -33,7 +33,7 @@ class Done(NamedTuple):
 class Admin:
     """`number-verification admin`, as a process of its own."""
 
-    def __init__(self, directory: Path, internal: Internal, provider: AuthorizationServer) -> None:
+    def __init__(self, directory: Path, internal: Any, provider: AuthorizationServer) -> None:
         self.directory = directory
         self.internal = internal
         self.provider = provider

@@ -1,0 +1,90 @@
+"""The real servicer of onboarding on a real database, behind the real interceptors, with one caller: staff."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_interceptor import ServerInterceptor
+
+from functional.serving import free_ports
+from number_verification.administration.resources import SERVICE
+from number_verification.authorization.registration import key_fault, uri_fault
+from number_verification.domain import clock
+from number_verification.domain.onboarding.principal import OPERATOR_STAFF, Principal
+from number_verification.domain.onboarding.rules import Rules
+from number_verification.domain.refusal import Kind, Reason, Refusal
+from number_verification.gen.rules import ACCESS_RULES
+from number_verification.grpc_server import GrpcServer
+from number_verification.interceptors.call import current
+from number_verification.interceptors.correlator import CorrelatorInterceptor
+from number_verification.interceptors.refusals import ErrorsInterceptor
+from number_verification.interceptors.validation import ValidationInterceptor
+from number_verification.listener_settings import GrpcSettings, ListenAddress
+from number_verification.registry.database import migrate, open_database
+from number_verification.registry.sql import SqlRegistry
+from number_verification.services.handlers import methods
+from number_verification.services.onboarding import OnboardingServicer
+from number_verification.services.page_tokens import PageTokens
+from unit.client.provider import ACCESS_TOKEN
+
+
+class StaffOnly(ServerInterceptor):
+    """Knows the one token that the authorization server of these tests gives."""
+
+    def __init__(self) -> None:
+        self.lost: set[str] = set()
+        """Methods whose next answer gets lost on its way."""
+
+    def intercept(
+        self, method: Callable[..., Any], request_or_iterator: Any, context: grpc.ServicerContext, method_name: str
+    ) -> Any:
+        call = current.get()
+        if call.authorizations != [f"Bearer {ACCESS_TOKEN}"]:
+            raise Refusal(Kind.UNAUTHENTICATED, Reason.CALLER_UNKNOWN)
+        call.principal = Principal("staff", frozenset({OPERATOR_STAFF}))
+        answer = method(request_or_iterator, context)
+        name = method_name.rpartition("/")[2]
+        if name in self.lost:
+            self.lost.remove(name)
+            raise Refusal(Kind.UNAVAILABLE, Reason.OVERLOAD)
+        return answer
+
+
+class Onboarding:
+    """A running listener."""
+
+    def __init__(self, address: str, staff: StaffOnly) -> None:
+        self.address = address
+        self.lost = staff.lost
+
+
+class NoUsage:
+    """Nothing was used yet."""
+
+    def page(self, **_: object) -> list[Any]:
+        return []
+
+
+@contextmanager
+def running_onboarding(directory: Path) -> Iterator[Onboarding]:
+    """The listener on a free port, over an empty registry."""
+    engine = open_database(f"sqlite:///{directory / 'registry.db'}")
+    migrate(engine)
+    registry = SqlRegistry(engine)
+    rules = Rules(ACCESS_RULES, key_fault, uri_fault, lambda: f"a{secrets.token_hex(8)}", lambda: secrets.token_hex(16))
+    servicer = OnboardingServicer(registry, rules, NoUsage(), PageTokens(os.urandom(32)), clock.now)
+    staff = StaffOnly()
+    interceptors = (CorrelatorInterceptor(), ErrorsInterceptor(), staff, ValidationInterceptor())
+    [port] = free_ports(1)
+    address = ListenAddress(host="127.0.0.1", port=port)
+    server = GrpcServer(GrpcSettings(listen=address), address, list(methods(SERVICE, servicer)), interceptors)
+    server.start()
+    try:
+        yield Onboarding(str(address), staff)
+    finally:
+        server.drain(0)
+        registry.close()
