@@ -92,6 +92,10 @@ class Api:
                 return
             paged.page_token = response.next_page_token
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         correlator = ("x-correlator", self.correlator)
         return (correlator,) if self._token is None else (("authorization", f"Bearer {self._token()}"), correlator)

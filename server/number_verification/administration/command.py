@@ -1,5 +1,6 @@
 """The group `admin` itself: what all its commands share. Light, since every start of the console script reads it."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,6 +51,8 @@ class AdminGroup(TyperGroup):
 
     def _load(self) -> None:
         if not self.commands:
+            # What gRPC's core has to say goes to standard error, where scripts look for one line of ours.
+            os.environ.setdefault("GRPC_VERBOSITY", "NONE")
             from number_verification.administration.tree import tree
 
             loaded: Any = typer.main.get_group(tree())
@@ -59,79 +62,48 @@ class AdminGroup(TyperGroup):
 admin = typer.Typer(cls=AdminGroup, help=_HELP, no_args_is_help=True)
 
 
-def _variable(name: str) -> Any:
-    return f"{_VARIABLE}{name}"
+def _said(name: str, text: str, metavar: str | None = None) -> Any:
+    """An option of the connection, with the environment variable that says the same."""
+    variable = _VARIABLE + name.removeprefix("--").upper().replace("-", "_")
+    return typer.Option(name, metavar=metavar, envvar=variable, rich_help_panel=_PANEL, help=text)
+
+
+_Server = Annotated[str | None, _said("--server", "The internal gRPC listener.", "HOST:PORT")]
+_Issuer = Annotated[str | None, _said("--issuer", "Where tokens are asked for.", "URL")]
+_ClientId = Annotated[str | None, _said("--client-id", "Who calls.")]
+_Key = Annotated[
+    Path | None, _said("--key", "The caller's private key, a JWK; only its owner may read the file.", "FILE")
+]
+_Ca = Annotated[Path | None, _said("--ca", "The authorities to trust, PEM. By default the public ones.", "FILE")]
+_Cert = Annotated[
+    Path | None, _said("--cert", "The caller's certificate, PEM; instead of issuer, client ID and key.", "FILE")
+]
+_CertKey = Annotated[
+    Path | None, _said("--cert-key", "Its private key, PEM; only its owner may read the file.", "FILE")
+]
+_Sandbox = Annotated[
+    Path | None, _said("--sandbox", "The sandbox.json of a running sandbox, instead of all the others.", "FILE")
+]
+_Timeout = Annotated[float, typer.Option(min=0.1, rich_help_panel=_PANEL, help="Seconds that one try may take.")]
 
 
 @admin.callback()
 def _connection(
     context: typer.Context,
-    server: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT", envvar=_variable("SERVER"), rich_help_panel=_PANEL, help="The internal gRPC listener."
-        ),
-    ] = None,
-    issuer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", envvar=_variable("ISSUER"), rich_help_panel=_PANEL, help="Where tokens are asked for."
-        ),
-    ] = None,
-    client_id: Annotated[
-        str | None, typer.Option(envvar=_variable("CLIENT_ID"), rich_help_panel=_PANEL, help="Who calls.")
-    ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            envvar=_variable("KEY"),
-            rich_help_panel=_PANEL,
-            help="The caller's private key, a JWK; only its owner may read the file.",
-        ),
-    ] = None,
-    ca: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            envvar=_variable("CA"),
-            rich_help_panel=_PANEL,
-            help="The authorities to trust, PEM. By default the public ones.",
-        ),
-    ] = None,
-    cert: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            envvar=_variable("CERT"),
-            rich_help_panel=_PANEL,
-            help="The caller's certificate, PEM; instead of issuer, client ID and key.",
-        ),
-    ] = None,
-    cert_key: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            envvar=_variable("CERT_KEY"),
-            rich_help_panel=_PANEL,
-            help="Its private key, PEM; only its owner may read the file.",
-        ),
-    ] = None,
-    sandbox: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            envvar=_variable("SANDBOX"),
-            rich_help_panel=_PANEL,
-            help="The sandbox.json of a running sandbox, instead of all the others.",
-        ),
-    ] = None,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, rich_help_panel=_PANEL, help="Seconds that one try may take.")
-    ] = 10.0,
+    server: _Server = None,
+    issuer: _Issuer = None,
+    client_id: _ClientId = None,
+    key: _Key = None,
+    ca: _Ca = None,
+    cert: _Cert = None,
+    cert_key: _CertKey = None,
+    sandbox: _Sandbox = None,
+    timeout: _Timeout = 10.0,
 ) -> None:
     from number_verification.administration.connection import Connection
 
-    context.obj = Connection(
+    connection = Connection(
         server, issuer, client_id, key, ca, cert, cert_key, sandbox, default_sandbox=RUN_SANDBOX, timeout=timeout
     )
+    context.obj = connection
+    context.call_on_close(connection.close)

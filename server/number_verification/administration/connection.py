@@ -50,6 +50,11 @@ class Connection:
         target = self._target()
         return Api(self._channel(target.server), target.token, self.timeout)
 
+    def close(self) -> None:
+        """Close the connection, where one was opened."""
+        if "api" in vars(self):
+            self.api.close()
+
     def _target(self) -> "_Target":
         named = {"--server": self.server, "--issuer": self.issuer, "--client-id": self.client_id, "--key": self.key}
         said = [option for option, value in named.items() if value is not None]

@@ -84,10 +84,14 @@ def messages(values: Iterable[Message], columns: Sequence[FieldDescriptor]) -> N
 def details(value: Message) -> None:
     """Print one message, a field a line."""
     rows: list[tuple[str, str]] = []
+    field: Any
     for field in value.DESCRIPTOR.fields:
         heading = field.name.replace("_", " ")
-        if field.is_repeated and field.message_type is not None:
-            texts = [_labelled(each) for each in getattr(value, field.name)]
+        if field.is_repeated:
+            texts = [
+                _labelled(each) if isinstance(each, Message) else _one(field, each)
+                for each in getattr(value, field.name)
+            ]
             rows += [(heading if index == 0 else "", text) for index, text in enumerate(texts)]
         else:
             rows.append((heading, cell(value, field)))

@@ -10,31 +10,11 @@ from functional.administration.conftest import Admin
 from functional.administration.internal import Internal
 from number_verification.gen.onboarding.v1.applications_pb2 import GetApplicationResponse
 
-EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "registry.toml"
 BANK = "organizations/first-bank"
 
 
 def calls(internal: Internal) -> list[str]:
     return [method for method, _ in internal.asked if not method.startswith("Get")]
-
-
-def test_the_example_comes_about_and_then_there_is_nothing_to_do(admin: Admin, internal: Internal) -> None:
-    asked = admin("apply", "-f", EXAMPLE, "--dry-run")
-    assert (asked.code, asked.err) == (4, "")
-    assert calls(internal) == []
-    applied = admin.done("apply", "-f", EXAMPLE)
-    assert applied.out.splitlines()[:-1] == asked.out.splitlines()[:-1]
-    assert "+ create organizations/first-bank/applications/banking-app\n" in applied.out
-    assert "> activate organizations/first-bank/subscriptions/number-verification\n" in applied.out
-    assert calls(internal)[0] == "CreateProduct"
-    kept = {name: each.SerializeToString(deterministic=True) for name, each in internal.kept.items()}
-    assert internal.kept["organizations/small-shop"].channel_partner == "organizations/aggregator"
-    internal.asked.clear()
-    for options in ([], ["--dry-run"], ["--json"]):
-        again = admin.done("apply", "-f", EXAMPLE, *options)
-        assert again.out == ("" if options == ["--json"] else "nothing to do\n")
-    assert calls(internal) == []
-    assert {name: each.SerializeToString(deterministic=True) for name, each in internal.kept.items()} == kept
 
 
 @pytest.fixture

@@ -214,7 +214,8 @@ GIVE = (*CONSENT, "--scope", "openid", "--evidence", "in the app", "--expire-tim
 @pytest.mark.parametrize("source", ["stdin", "file"])
 def test_consent_of_a_number_that_is_no_argument(admin: Admin, internal: Internal, source: str) -> None:
     file = admin.write("number", f"{NUMBER}\n")
-    done = admin.done(*GIVE, "--phone-number-file", "-" if source == "stdin" else file, stdin=f"{NUMBER}\n")
+    done = admin.script(*GIVE, "--phone-number-file", "-" if source == "stdin" else file, stdin=f"{NUMBER}\n")
+    assert (done.code, done.err) == (0, "")
     _, request = internal.asked[-1]
     assert (request.phone_number, request.application) == (NUMBER, APP)
     assert request.expire_time.ToJsonString() == "2027-01-31T00:00:00Z"
@@ -281,7 +282,8 @@ def test_usage_for_billing(admin: Admin, internal: Internal) -> None:
     row = UsageRow(day="2026-11-01", application=APP, customer=BANK, operation="token", outcome="OK", count=7)
     internal.answers["QueryUsage"] = QueryUsageResponse(rows=[row])
     days = ("--first-day", "2026-11-01", "--last-day", "2026-11-30")
-    out = admin.done("usage", *days, "--organization", "first-bank", "--csv").out
+    code, out, err = admin.script("usage", *days, "--organization", "first-bank", "--csv")
+    assert (code, err) == (0, "")
     assert list(csv.reader(io.StringIO(out))) == [
         ["day", "application", "customer", "channel_partner", "operation", "outcome", "count"],
         ["2026-11-01", APP, BANK, "", "token", "OK", "7"],

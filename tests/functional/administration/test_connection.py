@@ -39,7 +39,7 @@ def test_a_try_again_is_the_same_request(admin: Admin, internal: Internal) -> No
 def test_a_request_id_of_ones_own(admin: Admin, internal: Internal) -> None:
     own = "7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11"
     admin.done(*CREATE, "--request-id", own)
-    admin("organizations", "suspend", "first-bank", "--request-id", own)
+    admin.script("organizations", "suspend", "first-bank", "--request-id", own)
     assert [request.request_id for _, request in internal.asked] == [own, own]
 
 
@@ -54,7 +54,7 @@ def test_a_request_id_of_ones_own(admin: Admin, internal: Internal) -> None:
 )
 def test_exit_codes(admin: Admin, internal: Internal, status: grpc.StatusCode, tries: int, code: int) -> None:
     internal.failures["ListOrganizations"] = [status] * 9
-    done = admin(*LIST)
+    done = admin.script(*LIST)
     assert (done.code, done.out) == (code, "")
     assert done.err.count("\n") == 1
     assert f": {status.name}: as the test wants (x-correlator " in done.err
@@ -64,7 +64,7 @@ def test_exit_codes(admin: Admin, internal: Internal, status: grpc.StatusCode, t
 
 def test_violations_stand_one_a_line(admin: Admin, internal: Internal) -> None:
     internal.violations = [("organization.displayName", "must be given"), ("organizationId", "must be shorter")]
-    done = admin(*CREATE)
+    done = admin.script(*CREATE)
     first, *others = done.err.splitlines()
     assert done.code == 1
     assert first.startswith("refused: INVALID_ARGUMENT (x-correlator ")
@@ -84,7 +84,7 @@ def test_nobody_listens(admin: Admin) -> None:
 
 def test_a_token_is_refused(admin: Admin, internal: Internal) -> None:
     admin.provider.replies[TOKEN_PATH] = Reply.json({"error": "invalid_client"}, 401)
-    done = admin(*LIST)
+    done = admin.script(*LIST)
     assert (done.code, done.err) == (1, "refused a token: invalid_client\n")
     assert internal.asked == []
 
@@ -142,7 +142,7 @@ def test_what_is_said_is_not_enough_or_too_much(admin: Admin) -> None:
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
 def test_a_key_that_others_may_read_is_not_used(admin: Admin, mode: int) -> None:
     admin.write_key(admin.key, mode)
-    done = admin(*LIST)
+    done = admin.script(*LIST)
     assert (done.code, "0600" in done.err) == (2, True)
     assert admin.provider.asked == []
 
@@ -150,7 +150,7 @@ def test_a_key_that_others_may_read_is_not_used(admin: Admin, mode: int) -> None
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"kty": "EC"}', "\x00", '{"kty": "oct", "k": "c2VjcmV0"}'])
 def test_a_key_that_is_none(admin: Admin, content: str) -> None:
     admin.key_file.write_bytes(content.encode())
-    done = admin(*LIST)
+    done = admin.script(*LIST)
     assert done.code == 2
     assert "c2VjcmV0" not in done.err
     assert admin.internal.asked == []
@@ -195,15 +195,26 @@ def test_an_authority_of_ones_own_vouches_for_both(tmp_path: Path, authority: Au
         done = admin.bare(*connection, "--ca", authority.certificate, *LIST)
         assert (done.code, done.err) == (0, "")
         assert internal.metadata[0]["authorization"] == f"Bearer {ACCESS_TOKEN}"
-        assert admin.bare(*connection, *LIST).code == 3
         (tmp_path / "stranger").mkdir()
         stranger = Authority(tmp_path / "stranger")
-        assert admin.bare(*connection, "--ca", stranger.certificate, *LIST).code == 3
+        for untrusted in ([], ["--ca", stranger.certificate]):
+            done = admin.bare(*connection, *untrusted, *LIST)
+            assert (done.code, done.out, done.err.count("\n")) == (3, "", 1), done.err
+
+
+def test_a_service_that_nobody_vouches_for_is_told_in_a_line(authority: Authority, admin: Admin) -> None:
+    certificate, key = authority.issue("localhost", "server")
+    with running_internal(grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])) as internal:
+        (authority.directory / "stranger").mkdir()
+        stranger = Authority(authority.directory / "stranger")
+        done = admin.bare("--server", internal.address, "--ca", stranger.certificate, *admin.connection[2:], *LIST)
+        assert (done.code, done.out, done.err.count("\n")) == (3, "", 1), done.err
+        assert internal.asked == []
 
 
 def test_a_foreign_key_is_not_told(admin: Admin) -> None:
     other = key_pair()
     admin.write_key({**other, "crv": "P-999"})
-    done = admin(*LIST)
+    done = admin.script(*LIST)
     assert done.code == 2
     assert other["d"] not in done.err

@@ -39,7 +39,9 @@ def everything(admin: Admin) -> list[Any]:
 def test_the_example_comes_about_and_then_there_is_nothing_to_do(admin: Admin) -> None:
     assert admin("apply", "-f", EXAMPLE, "--dry-run").code == 4
     assert everything(admin) == []
-    steps = admin.done("apply", "-f", EXAMPLE, "--json").objects
+    done = admin.script("apply", "-f", EXAMPLE, "--json")
+    steps = done.objects
+    assert (done.code, done.err) == (0, "")
     assert {step["done"] for step in steps} == {True}
     there = everything(admin)
     assert [each["name"] for each in there] == [
