@@ -1,9 +1,12 @@
 """The composition root: the only place that picks concrete backends and puts the parts together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from threading import Thread
 from typing import NamedTuple
+
+from grpc_interceptor import ServerInterceptor
 
 from number_verification import log, metrics
 from number_verification.authorization import discovery
@@ -41,6 +44,7 @@ from number_verification.grpc_server import GrpcServer
 from number_verification.interceptors import chain, compose
 from number_verification.interceptors.origin import OriginCheck
 from number_verification.interceptors.token import InternalService
+from number_verification.internal_http.server import InternalHttpServer
 from number_verification.listener_settings import ListenAddress
 from number_verification.listening import listen
 from number_verification.onetime.lmdb import LmdbOneTimeStore
@@ -57,9 +61,10 @@ from number_verification.registry.configured import ConfiguredApplications
 from number_verification.rest.api import RestApi
 from number_verification.rest.application import HttpApplication, oauth_endpoint
 from number_verification.rest.http import Handler, HttpRequest, HttpResponse
+from number_verification.rest.tables import Route
 from number_verification.rest.transcoding import Transcoder
 from number_verification.services.audit import AuditServicer
-from number_verification.services.handlers import methods
+from number_verification.services.handlers import Method, methods
 from number_verification.services.messages import EventReader
 from number_verification.services.number_verification import NumberVerificationServicer
 from number_verification.services.subscriber_session import SubscriberSessionServicer
@@ -78,6 +83,7 @@ class Listeners(NamedTuple):
     radius: ListenAddress | None
     admin: ListenAddress
     proxy_protocol: ListenAddress | None = None
+    internal_http: ListenAddress | None = None
 
 
 def session_store(settings: Settings) -> SessionStore:
@@ -154,23 +160,33 @@ class Service:
 
     http: HttpApplication
     grpc_servers: tuple[GrpcServer, ...]
+    internal_http: InternalHttpServer | None
     ingress: ProxyIngress | None
     stores: tuple[SessionStore, OneTimeStore, AuditTrail]
     drain_seconds: float
 
     def start(self) -> None:
-        """Begin to serve gRPC. HTTP is served by whoever hosts the WSGI application."""
+        """Begin to serve gRPC and internal HTTP. Public HTTP is served by whoever hosts the WSGI application."""
         for server in self.grpc_servers:
             server.start()
         if self.ingress is not None:
             self.ingress.start()
+        if self.internal_http is not None:
+            self.internal_http.start()
 
     def stop(self) -> None:
         """Let what runs finish, then release the stores."""
         if self.ingress is not None:
             self.ingress.stop(self.drain_seconds)
+        internal_http = (
+            Thread(target=self.internal_http.stop, args=(self.drain_seconds,)) if self.internal_http else None
+        )
+        if internal_http is not None:
+            internal_http.start()
         for server in self.grpc_servers:
             server.drain(self.drain_seconds)
+        if internal_http is not None:
+            internal_http.join()
         for store in self.stores:
             store.close()
 
@@ -209,6 +225,7 @@ def build(settings: Settings, listeners: Listeners) -> Service:
         )
     )
     grpc_servers = [GrpcServer(settings.grpc, listeners.grpc, public, interceptors)]
+    internal_http = None
     if settings.internal is not None and listeners.internal is not None:
         events = EventReader(ip_domain_rule(settings.network), MAX_EVENT_AGE, MAX_CLOCK_SKEW)
         internal = [
@@ -219,15 +236,29 @@ def build(settings: Settings, listeners: Listeners) -> Service:
             *methods(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], _audit_servicer(settings)),
         ]
         grpc_servers.append(GrpcServer(settings.internal, listeners.internal, internal, interceptors))
-    behaviours = {m.full_name: compose(interceptors, m.full_name, m.behaviour) for m in public}
-    endpoints = {
-        **_authorization_endpoints(settings, applications, one_time, access, located, audit),
-        **_documents(internal=False),
-    }
-    transcoder = Transcoder([route for route in ROUTES if not route.internal])
-    http = HttpApplication(RestApi(transcoder, behaviours, interceptors), endpoints, settings.http.threads)
+        if listeners.internal_http is not None:
+            application = _rest(internal, interceptors, {}, settings.internal.threads, internal=True)
+            internal_http = InternalHttpServer(settings.internal, listeners.internal_http, application)
+    endpoints = _authorization_endpoints(settings, applications, one_time, access, located, audit)
+    http = _rest(public, interceptors, endpoints, settings.http.threads, internal=False)
     ingress = _ingress(settings, listeners)
-    return Service(http, tuple(grpc_servers), ingress, (sessions, one_time, audit), settings.drain_seconds)
+    stores = (sessions, one_time, audit)
+    return Service(http, tuple(grpc_servers), internal_http, ingress, stores, settings.drain_seconds)
+
+
+def _rest(
+    served: Sequence[Method],
+    interceptors: Sequence[ServerInterceptor],
+    endpoints: Mapping[str, Mapping[str, Handler]],
+    threads: int,
+    *,
+    internal: bool,
+) -> HttpApplication:
+    """The REST of the internal APIs, or of the public ones, never of both; and beside it their documents."""
+    behaviours = {m.full_name: compose(interceptors, m.full_name, m.behaviour) for m in served}
+    routes = [route for route in ROUTES if route.internal is internal and route.rpc in behaviours]
+    api = RestApi(Transcoder(routes), behaviours, interceptors)
+    return HttpApplication(api, {**endpoints, **_documents(routes)}, threads)
 
 
 def _audit_servicer(settings: Settings) -> AuditServicer:
@@ -305,11 +336,12 @@ def _device_of_request(settings: Settings, located: Locate) -> Callable[[HttpReq
     return device
 
 
-def _documents(*, internal: bool) -> Mapping[str, Mapping[str, Handler]]:
+def _documents(routes: Sequence[Route]) -> Mapping[str, Mapping[str, Handler]]:
+    """The documents of the APIs that have any of the routes."""
     found: dict[str, Mapping[str, Handler]] = {}
     generated = resources.files("number_verification.gen")
     for api in APIS:
-        if api.internal is not internal:
+        if not any(route.template.startswith(f"{api.base_path}/") for route in routes):
             continue
         for ending, media_type in (("json", "application/json"), ("yaml", "application/yaml")):
             body = generated.joinpath(f"{api.document}.{ending}").read_bytes()

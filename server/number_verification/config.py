@@ -270,9 +270,13 @@ class Settings(Section):
             yield "issuer: must be an https URL (http to loopback only) that does not end with /"
         if self.behind_tls_proxy and not self.origin.trusted_proxies:
             yield "behind_tls_proxy: needs origin.trusted_proxies, or every device would look like the proxy"
-        for name, listener in (("http", self.http), ("grpc", self.grpc), ("internal", self.internal)):
-            if listener and not listener.tls and not listener.listen.is_loopback and not self.behind_tls_proxy:
-                yield f"{name}.listen: {listener.listen} can be reached by others and has no tls"
+        listeners = {"http.listen": self.http, "grpc.listen": self.grpc, "internal.listen": self.internal}
+        plain = {name: each.listen for name, each in listeners.items() if each and not each.tls}
+        if self.internal is not None and self.internal.http_listen is not None and self.internal.tls is None:
+            plain["internal.http_listen"] = self.internal.http_listen
+        for name, address in plain.items():
+            if not address.is_loopback and not self.behind_tls_proxy:
+                yield f"{name}: {address} can be reached by others and has no tls"
         if self.origin.proxy_protocol is not None and self.http.tls is not None:
             yield "origin.proxy_protocol: hands requests on in plain HTTP, which http.tls refuses"
 

@@ -118,6 +118,8 @@ class InternalSettings(GrpcSettings):
     """The listener for services of the operator: session feed and look-ups."""
 
     listen: Listen = ListenAddress(host="127.0.0.1", port=50052)
+    http_listen: Listen | None = None
+    """Where the same APIs are served as REST, with the same `tls`, `threads` and `max_waiting`; absent for nowhere."""
     services: tuple[InternalServiceSettings, ...] = ()
 
 

@@ -99,13 +99,15 @@ class Supervisor:
             try:
                 self._reserved.append(reserve(address))
             except OSError as error:
-                faults.append(f"{name}.listen: {address} cannot be had: {error.strerror}")
+                faults.append(f"{name}: {address} cannot be had: {error.strerror}")
                 return address
             return bound_address(self._reserved[-1])
 
-        http, grpc = tcp("http", settings.http.listen), tcp("grpc", settings.grpc.listen)
-        internal_address = tcp("internal", internal.listen) if internal else None
-        proxy_address = tcp("origin.proxy_protocol", proxy.listen) if proxy else None
+        http, grpc = tcp("http.listen", settings.http.listen), tcp("grpc.listen", settings.grpc.listen)
+        internal_address = tcp("internal.listen", internal.listen) if internal else None
+        wanted = internal.http_listen if internal else None
+        internal_http = tcp("internal.http_listen", wanted) if wanted else None
+        proxy_address = tcp("origin.proxy_protocol.listen", proxy.listen) if proxy else None
         radius_address = None
         if radius is not None:
             try:
@@ -119,11 +121,12 @@ class Supervisor:
             faults.append(f"admin.listen: {settings.admin.listen} cannot be had: {error.strerror}")
         if faults:
             raise ConfigurationRefused(faults)
-        return app.Listeners(http, grpc, internal_address, radius_address, admin.address, proxy_address), admin
+        addresses = (http, grpc, internal_address, radius_address, admin.address, proxy_address, internal_http)
+        return app.Listeners(*addresses), admin
 
     def _probes(self) -> dict[str, Probe]:
         sessions, one_time, audit = self._stores
-        return {
+        probes = {
             "session_store": sessions.probe,
             "one_time_store": one_time.probe,
             "audit": audit.probe,
@@ -131,6 +134,13 @@ class Supervisor:
             "http": lambda: _connect(self._listeners.http),
             "grpc": lambda: _connect(self._listeners.grpc),
         }
+        if self._settings.internal is not None and self._settings.internal.http_listen is not None:
+            probes["internal_http"] = self._probe_internal_http
+        return probes
+
+    def _probe_internal_http(self) -> None:
+        if self._listeners.internal_http is not None:
+            _connect(self._listeners.internal_http)
 
     def _probe_feed(self) -> None:
         if self._feed is None or not self._feed.is_alive():
@@ -221,7 +231,8 @@ class Supervisor:
 
     def _announce(self) -> None:
         listeners = self._listeners
-        wanted = [listeners.http, listeners.grpc, *filter(None, (listeners.internal, listeners.proxy_protocol))]
+        beside = (listeners.internal, listeners.internal_http, listeners.proxy_protocol)
+        wanted = [listeners.http, listeners.grpc, *filter(None, beside)]
         while not self._stopping.wait(0.02):
             try:
                 for address in wanted:

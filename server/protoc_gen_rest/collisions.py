@@ -17,15 +17,19 @@ def _rank(segment: str) -> int:
 def rival(route: Route, earlier: Iterable[Route]) -> Route | None:
     """A route among `earlier` that may answer to the same request, where neither of the two is more specific."""
     for other in earlier:
-        if other.http_method == route.http_method and _overlap(route, other):
-            one, two = _shape(route), _shape(other)
-            if one == two or not (_covers(one[0], two[0]) or _covers(two[0], one[0])):
-                return other
+        same = (route.segments, route.verb) == (other.segments, other.verb)
+        if other.http_method == route.http_method and _overlap(route, other) and (same or not _ranked(route, other)):
+            return other
     return None
 
 
-def _shape(route: Route) -> tuple[tuple[str, ...], str]:
-    return route.segments, route.verb
+def _ranked(route: Route, other: Route) -> bool:
+    """Whether one of two that match the same path is the more specific one, and the one that the router would take."""
+    special, general = (route, other) if route.verb else (other, route)
+    if special.verb and not general.verb and _rank(general.segments[-1]):
+        # A verb wins over whatever a variable could take it for.
+        return _covers(general.segments, special.segments)
+    return _covers(route.segments, other.segments) or _covers(other.segments, route.segments)
 
 
 def _overlap(route: Route, other: Route) -> bool:

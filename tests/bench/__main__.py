@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import flow, grpc_verify, ingest, report, resolve, rest_verify
+from bench import approvals, audit, flow, grpc_verify, ingest, report, resolve, rest_verify
 from bench.context import Context
 from bench.loads.generator import generating
 from bench.measure import Cores, cores
@@ -18,6 +18,8 @@ BENCHMARKS = {
     "b": [rest_verify.measure],
     "c": [flow.measure],
     "d": [resolve.measure, ingest.measure],
+    "e": [audit.measure],
+    "f": [approvals.measure],
 }
 
 
@@ -25,7 +27,9 @@ def main() -> None:
     """Run what is asked for and print its tables."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="What the service costs, beside baselines.")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, a hundred thousand sessions")
-    parser.add_argument("--only", default=",".join(BENCHMARKS), metavar="A,B", help="which ones, of a, b, c and d")
+    parser.add_argument(
+        "--only", default=",".join(BENCHMARKS), metavar="A,B", help=f"which ones, of {', '.join(BENCHMARKS)}"
+    )
     parser.add_argument("--rounds", type=int, help="how often each pair is measured")
     arguments = parser.parse_args()
     wanted = arguments.only.split(",")

@@ -1,7 +1,7 @@
 """The audit trail of a running service: every authorization, token and call, before the answer is out.
 
-Seen to fail: with the record written after the answer, kill -9 loses some; with its fault swallowed, a call that could
-not be recorded is answered.
+Seen to fail: with lines collected and written forty at a time, kill -9 loses some; with the fault swallowed, a call
+that could not be recorded is answered.
 """
 
 import hashlib

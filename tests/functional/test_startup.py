@@ -14,7 +14,7 @@ import pytest
 
 from functional.sandbox import FREE_PORTS
 from functional.service import SCRIPT
-from functional.serving import OTHER_PURPOSE, Setup, key_pair, refused_start, toml
+from functional.serving import OTHER_PURPOSE, Setup, free_ports, key_pair, refused_start, toml
 
 Content = dict[str, Any]
 Change = Callable[[Content], object]
@@ -37,6 +37,14 @@ UNSAFE: dict[str, tuple[Change, str]] = {
     "http in the open": (lambda c: c["http"].update(listen="0.0.0.0:8080"), r"http\.listen: .* has no tls"),
     "gRPC in the open": (lambda c: c["grpc"].update(listen="[::]:50051"), r"grpc\.listen: .* has no tls"),
     "internal in the open": (lambda c: c["internal"].update(listen="0.0.0.0:1"), r"internal\.listen: .* has no tls"),
+    "internal REST in the open": (
+        lambda c: c["internal"].update(http_listen="[::]:9092"),
+        r"internal\.http_listen: .* has no tls",
+    ),
+    "internal REST without a port": (
+        lambda c: c["internal"].update(http_listen="127.0.0.1"),
+        r"internal\.http_listen: must be HOST:PORT",
+    ),
     "issuer without TLS": (lambda c: c.update(issuer="http://operator.example"), r"issuer: must be an https URL"),
     "issuer with a slash": (lambda c: c.update(issuer="https://operator.example/"), r"issuer: must be"),
     "issuer that looks like loopback": (lambda c: c.update(issuer="http://127.0.0.1.example"), r"issuer: must be"),
@@ -245,6 +253,14 @@ def test_ports_in_use_are_all_named(tmp_path: Path) -> None:
     for name in ("http", "grpc", "internal", "radius", "admin"):
         address = setup.content[name]["listen"]
         assert f"  {name}.listen: {address} cannot be had: Address already in use" in said
+
+
+def test_the_port_of_the_internal_rest_in_use_is_named(tmp_path: Path) -> None:
+    setup = Setup(tmp_path / "data")
+    setup.content["internal"]["http_listen"] = f"127.0.0.1:{free_ports(1)[0]}"
+    with taken(setup.content["internal"]["http_listen"], socket.SOCK_STREAM):
+        said = refused_start(tmp_path, setup.content)
+    assert f"  internal.http_listen: {setup.content['internal']['http_listen']} cannot be had" in said
 
 
 def test_a_second_service_does_not_share_the_ports(tmp_path: Path) -> None:

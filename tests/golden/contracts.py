@@ -24,7 +24,7 @@ class Golden(NamedTuple):
     access: Mapping[str, AccessRule]
     rules: Mapping[str, MessageRules]
 
-    def message(self, name: str, **fields: Any) -> Any:
+    def message(self, name: str, /, **fields: Any) -> Any:
         """A message of the contract."""
         return GetMessageClass(self.pool.FindMessageTypeByName(f"{self.package}.{name}"))(**fields)
 

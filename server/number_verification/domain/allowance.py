@@ -1,18 +1,20 @@
 """How many tokens an application may be given: a token bucket, and quotas a day and a month of UTC.
 
-All of it is integer arithmetic, in milliseconds and millionths of a token, so that nothing is gained by rounding.
+All of it is integer arithmetic, in milliseconds and millionths of a token, so that nothing is gained by rounding. A
+rate counts in millionths of a token a second.
 """
 
 import datetime
 from typing import NamedTuple
 
 from number_verification.domain.application import Limits
-from number_verification.domain.clock import SECOND, Milliseconds
+from number_verification.domain.clock import HOUR, SECOND, Milliseconds
 from number_verification.domain.refusal import Reason
 
-_DAY: Milliseconds = 86_400 * SECOND
+_DAY: Milliseconds = 24 * HOUR
 _TOKEN = 1_000_000
 """Millionths of one token."""
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
 class Shortage(NamedTuple):
@@ -49,20 +51,15 @@ def spend(spent: Spent | None, limits: Limits, now: Milliseconds) -> Spent | Sho
             twice.
     """
     current = _at(spent, limits, now)
-    shortages = [
-        Shortage(reason, max(1, -(-wait // SECOND)))
-        for reason, wait in (
-            (Reason.APPLICATION_RATE, _until_refilled(current, limits)),
-            (Reason.DAILY_QUOTA, _until_next_day(current, limits)),
-            (Reason.MONTHLY_QUOTA, _until_next_month(current, limits)),
-        )
-        if wait
+    waits = [
+        (_until_refilled(current, limits), Reason.APPLICATION_RATE),
+        (_until_next_day(current, limits), Reason.DAILY_QUOTA),
+        (_until_next_month(current, limits), Reason.MONTHLY_QUOTA),
     ]
-    if shortages:
-        longest = max(shortages, key=lambda shortage: shortage.retry_after)
-        # The clock stands still for us until it has caught up.
-        behind = -(-(current.filled - now) // SECOND)
-        return longest._replace(retry_after=longest.retry_after + behind)
+    wait, reason = max(waits, key=lambda waiting: waiting[0])
+    if wait:
+        # Where the clock was set back, it stands still for us until it has caught up.
+        return Shortage(reason, -(-(current.filled + wait - now) // SECOND))
     return current._replace(
         level=current.level - _TOKEN if limits.rate else 0,
         day_count=current.day_count + 1,
@@ -70,31 +67,43 @@ def spend(spent: Spent | None, limits: Limits, now: Milliseconds) -> Spent | Sho
     )
 
 
-def refund(spent: Spent, limits: Limits, now: Milliseconds) -> Spent:
-    """One token less: it was counted, and not given."""
-    current = _at(spent, limits, now)
-    return current._replace(
-        level=min(_capacity(limits), current.level + _TOKEN) if limits.rate else 0,
-        day_count=max(0, current.day_count - 1),
-        month_count=max(0, current.month_count - 1),
+def refund(spent: Spent, limits: Limits, counted: Milliseconds) -> Spent:
+    """One token less: it was counted, and not given.
+
+    Args:
+        spent: so far.
+        limits: as they are now.
+        counted: the instant at which it was counted. Counts of a day or month that is over are left alone: another
+            day's quota is not to grow by it.
+    """
+    return spent._replace(
+        level=min(_capacity(limits), spent.level + _TOKEN),
+        day_count=max(0, spent.day_count - (spent.day == _day_of(counted))),
+        month_count=max(0, spent.month_count - (spent.month == _month_of(_day_of(counted)))),
     )
 
 
 def _at(spent: Spent | None, limits: Limits, now: Milliseconds) -> Spent:
     """What was spent, as of now: the bucket refilled, counts of days and months that are over forgotten."""
     if spent is None:
-        return Spent(now, _capacity(limits), _day_of(now), 0, _month_of(now), 0)
+        day = _day_of(now)
+        return Spent(now, _capacity(limits), day, 0, _month_of(day), 0)
     now = max(now, spent.filled)
-    gained = int((now - spent.filled) * limits.rate * _TOKEN / SECOND)
-    day, month = _day_of(now), _month_of(now)
+    day = _day_of(now)
+    month = _month_of(day)
     return Spent(
         now,
-        min(_capacity(limits), spent.level + gained),
+        min(_capacity(limits), spent.level + (now - spent.filled) * _refill(limits) // SECOND),
         day,
         spent.day_count if day == spent.day else 0,
         month,
         spent.month_count if month == spent.month else 0,
     )
+
+
+def _refill(limits: Limits) -> int:
+    """Millionths of a token a second."""
+    return max(1, round(limits.rate * _TOKEN))
 
 
 def _capacity(limits: Limits) -> int:
@@ -104,7 +113,7 @@ def _capacity(limits: Limits) -> int:
 def _until_refilled(current: Spent, limits: Limits) -> Milliseconds:
     if not limits.rate or current.level >= _TOKEN:
         return 0
-    return int((_TOKEN - current.level) * SECOND / (limits.rate * _TOKEN)) + 1
+    return -(-(_TOKEN - current.level) * SECOND // _refill(limits))
 
 
 def _until_next_day(current: Spent, limits: Limits) -> Milliseconds:
@@ -117,14 +126,13 @@ def _until_next_month(current: Spent, limits: Limits) -> Milliseconds:
     if not limits.monthly_quota or current.month_count < limits.monthly_quota:
         return 0
     year, month = divmod(current.month + 1, 12)
-    begins = datetime.datetime(year, month + 1, 1, tzinfo=datetime.UTC)
-    return int(begins.timestamp()) * SECOND - current.filled
+    return (datetime.date(year, month + 1, 1).toordinal() - _EPOCH) * _DAY - current.filled
 
 
 def _day_of(instant: Milliseconds) -> int:
     return instant // _DAY
 
 
-def _month_of(instant: Milliseconds) -> int:
-    date = datetime.datetime.fromtimestamp(instant / SECOND, tz=datetime.UTC)
+def _month_of(day: int) -> int:
+    date = datetime.date.fromordinal(_EPOCH + day)
     return date.year * 12 + date.month - 1

@@ -47,20 +47,30 @@ class Statement(NamedTuple):
         return f"Statement({self.action.value}, …)"
 
 
+class Standing(NamedTuple):
+    """A consent or an opt-out, as a statement left it."""
+
+    scopes: frozenset[str]
+    """Empty for opt-outs."""
+    given: Milliseconds
+    """When consent was given, or the subscriber opted out first."""
+    expires: Milliseconds = 0
+    """0 for never."""
+    withdrawn: Milliseconds = 0
+    """When consent was withdrawn first; 0 while it stands."""
+
+
 class Entry(NamedTuple):
-    """One entry of the history: a statement, and how things stood after it."""
+    """One entry of the history."""
 
     change: int
     """Its number: greater than that of every entry before, of all subscribers."""
     statement: Statement
-    """For a withdrawal, with the scopes and the expiry of the consent that was withdrawn."""
+    standing: Standing
+    """How things stood after it; for opting in, what was lifted."""
     recorded: Milliseconds
-    given: Milliseconds
-    """When the consent in question was given; 0 for opt-outs."""
-    withdrawn: Milliseconds
-    """When it was withdrawn first; 0 for consent that stands, and for opt-outs."""
     current: bool
-    """Whether it is what counts now."""
+    """Whether it is what counts now. What opting in lifted does not."""
 
     def __repr__(self) -> str:
         return f"Entry({self.change}, …)"
@@ -87,6 +97,30 @@ class RequestIdUsed(Exception):
     """The recorder used the request id for something else."""
 
 
+def standing_after(statement: Statement, before: Standing | None, now: Milliseconds) -> Standing:
+    """What a statement makes of what was there for the same subscriber, application and purpose.
+
+    Raises:
+        NothingRecorded: there is nothing to withdraw or to lift.
+    """
+    if statement.action is Action.GIVEN:
+        return Standing(statement.scopes, now, statement.expires)
+    if statement.action is Action.OPTED_OUT:
+        return before or Standing(frozenset(), now)
+    if before is None:
+        raise NothingRecorded
+    if statement.action is Action.WITHDRAWN:
+        return before._replace(withdrawn=before.withdrawn or now)
+    return before
+
+
+def ends_grants(statement: Statement, before: Standing | None) -> bool:
+    """Whether grants from before a statement are dead after it."""
+    if statement.action is not Action.GIVEN:
+        return True
+    return before is not None and (bool(before.withdrawn) or not before.scopes <= statement.scopes)
+
+
 class ApprovalRecords(Protocol):
     """Keeps the approvals of all subscribers. Safe for threads and processes, and with PostgreSQL for nodes.
 
@@ -110,7 +144,7 @@ class ApprovalRecords(Protocol):
         ...
 
     def concerning(self, subscriber: bytes, application: str, purpose: str) -> Sequence[Approval]:
-        """What counts now for an application and a purpose: the consent, and the opt-outs, from narrow to wide."""
+        """What is on record for an application and a purpose: the consent, and the opt-outs; in no order."""
         ...
 
     def entries(self, subscriber: bytes, after: int, limit: int, *, current: bool = False) -> Sequence[Entry]:

@@ -1,115 +1,150 @@
-"""The database behind the registry: opened, guarded and brought to the schema of this version.
+"""The database behind the registry, opened and guarded.
 
 SQLite for one node, PostgreSQL for more. Whatever a driver raises is turned into a fault of ours here, and never goes
 further up: drivers quote statements and what stands in them.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import sqlalchemy
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.runtime.environment import EnvironmentContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, Table, event
 from sqlalchemy.dialects import postgresql as postgresql_dialect
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from number_verification.domain.faults import StoreFull, StoreUnavailable
-from number_verification.registry.schema import metadata
+from number_verification.registry.patience import PATIENCE_SECONDS, PatientConnection
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+CONNECTIONS = 8
+"""How many connections a process keeps. Transactions are short: who finds none free waits for one."""
+
+WAIT_SECONDS = 3
+"""How long to wait for a free connection, and for PostgreSQL to accept one."""
 
 BUSY_SECONDS = 5
-"""How long a transaction waits for another one of SQLite."""
+"""How long a transaction of SQLite waits for another one."""
 
-CONNECT_SECONDS = 3
-STATEMENT_MILLISECONDS = 5_000
-"""How long PostgreSQL may work on one statement, or one may wait for a lock of it."""
+_STATEMENT_MILLISECONDS = (PATIENCE_SECONDS - 1) * 1_000
+"""How long PostgreSQL may work on one statement, or one may wait for a lock of it: it tells so before we give up."""
+
+_IDLE_MILLISECONDS = 10_000
+"""How long a transaction may do nothing: a node that hangs in the middle of one must not stop the others for good."""
+
+_WAL_BYTES = 16 << 20
+"""What is left of SQLite's log once it was copied back."""
 
 _WRITES = "writes"
-_MIGRATION_LOCK = 7_210_431_005
-"""Any number, the same for all nodes (PostgreSQL's advisory locks)."""
-
-_UNIQUE_VIOLATION = "23505"
-_UNIQUE_CONSTRAINTS = frozenset({"SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE"})
 
 _DISK_FULL = frozenset({"53100", "53200"})
 """PostgreSQL: disk_full, out_of_memory."""
 
 
 def open_database(url: str, password: str = "") -> Engine:
-    """Open a database. Nothing is connected to yet.
+    """Open a database. Nothing is connected to yet; SQLite's file is made where there is none.
 
     Args:
         url: `sqlite:///PATH`, or `postgresql+psycopg://…`.
         password: for PostgreSQL, where the URL holds none.
 
     Raises:
-        StoreUnavailable: the URL is of no database that is supported. The message does not quote it.
+        StoreUnavailable: the file cannot be used, or the URL is of no database that is supported. The message does not
+            quote it.
     """
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise StoreUnavailable("the registry's URL cannot be read") from None
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
+    if parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:") and not parsed.query:
         return _sqlite(parsed)
     if parsed.drivername == "postgresql+psycopg":
         return _postgresql(parsed.set(password=password) if password else parsed)
-    raise StoreUnavailable("the registry's URL must begin with sqlite:/// or postgresql+psycopg://")
+    raise StoreUnavailable("the registry's URL must begin with sqlite:///PATH or postgresql+psycopg://")
 
 
 def _sqlite(url: URL) -> Engine:
-    path = Path(url.database or "")
+    _make_private(Path(url.database or ""))
     engine = sqlalchemy.create_engine(
         url,
         hide_parameters=True,
         # Statements that were made text take their parameters by name, as PostgreSQL's do.
         paramstyle="named",
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=WAIT_SECONDS,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
     )
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: object) -> None:
-        path.chmod(0o600)
+    def prepare(connection: sqlite3.Connection, _: object) -> None:
         # The driver would begin transactions by itself, and not around DDL. SQLAlchemy's `begin` event does it below.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", f"journal_size_limit={_WAL_BYTES}"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES)
-        # A transaction that begins as a reader cannot become a writer once another one has written.
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if connection.get_execution_options().get(_WRITES):
+            # What was committed is on disk: a suspension or a withdrawal must not come undone by a power cut.
+            connection.exec_driver_sql("PRAGMA synchronous=FULL")
+            # A transaction that begins as a reader cannot become a writer once another one has written.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine
 
 
+def _make_private(path: Path) -> None:
+    """Make the file where there is none. SQLite gives those beside it the same mode."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        _tighten(path)
+    except OSError as error:
+        raise StoreUnavailable(f"registry: {path} cannot be made: {error.strerror}") from None
+
+
+def _tighten(path: Path) -> None:
+    # By name: to open and close the file would take SQLite's locks from this process (fcntl(2)).
+    try:
+        path.chmod(0o600)
+    except OSError as error:
+        raise StoreUnavailable(f"registry: {path} cannot be used: {error.strerror}") from None
+
+
 def _postgresql(url: URL) -> Engine:
-    options = f"-c statement_timeout={STATEMENT_MILLISECONDS} -c lock_timeout={STATEMENT_MILLISECONDS}"
-    return sqlalchemy.create_engine(
+    settings = {
+        "statement_timeout": _STATEMENT_MILLISECONDS,
+        "lock_timeout": _STATEMENT_MILLISECONDS,
+        "idle_in_transaction_session_timeout": _IDLE_MILLISECONDS,
+    }
+    engine = sqlalchemy.create_engine(
         url,
         hide_parameters=True,
         # A connection that was cut is found when it is taken, and not by the transaction that needs it.
         pool_pre_ping=True,
-        pool_timeout=CONNECT_SECONDS,
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=WAIT_SECONDS,
         connect_args={
-            "connect_timeout": CONNECT_SECONDS,
-            "options": options,
-            # A server that is gone without a word is given up after some seconds (tcp(7)).
-            "tcp_user_timeout": STATEMENT_MILLISECONDS + 1_000,
-            "keepalives_idle": 5,
-            "keepalives_interval": 2,
-            "keepalives_count": 3,
+            "connect_timeout": WAIT_SECONDS,
+            "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         },
     )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_: object, __: object, arguments: Any, keywords: Any) -> psycopg.Connection[Any]:
+        return PatientConnection.connect(*arguments, **keywords)
+
+    return engine
 
 
 @contextmanager
@@ -138,6 +173,30 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+@contextmanager
+def counting(engine: Engine) -> Iterator[Any]:
+    """A cursor of the driver's own, in a transaction like that of `writing`.
+
+    For short work that every request waits for. What SQLite has committed here survives every death of a process, but
+    of the last moments before a power cut some may be lost.
+
+    Raises:
+        StoreUnavailable: it cannot be written, and nothing was.
+    """
+    with faults_told():
+        connection = engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            if engine.dialect.name == "sqlite":
+                cursor.execute("PRAGMA synchronous=NORMAL")
+                cursor.execute("BEGIN IMMEDIATE")
+            yield cursor
+            connection.commit()
+        finally:
+            # Rolls back what was not committed.
+            connection.close()
+
+
 def insert_into(engine: Engine, table: Table) -> "sqlite_dialect.Insert | postgresql_dialect.Insert":
     """An INSERT that can say what is to be done where there is such a row already."""
     if engine.dialect.name == "sqlite":
@@ -155,91 +214,23 @@ def faults_told() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        raise fault(error) from None
-    except sqlite3.Error as error:
-        raise _sqlite_fault(error) from None
+        raise _fault(error.orig if isinstance(error, DBAPIError) and error.orig else error) from None
+    except (sqlite3.Error, psycopg.Error) as error:
+        raise _fault(error) from None
 
 
-def fault(error: SQLAlchemyError) -> StoreUnavailable:
+def _fault(error: BaseException) -> StoreUnavailable:
     """What is told of an error: what the database calls it, and nothing of what was asked."""
-    cause = error.orig if isinstance(error, DBAPIError) else None
-    if isinstance(cause, sqlite3.Error):
-        return _sqlite_fault(cause)
-    state = getattr(cause, "sqlstate", None)
+    if isinstance(error, sqlite3.Error):
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        if name == "SQLITE_FULL":
+            return StoreFull("registry: the disk is full")
+        return StoreUnavailable(f"registry: {name}")
+    state = getattr(error, "sqlstate", None)
     if state in _DISK_FULL:
         return StoreFull(f"registry: PostgreSQL has no room ({state})")
-    return StoreUnavailable(f"registry: {type(cause or error).__name__} {state or ''}".rstrip())
-
-
-def is_taken(error: IntegrityError) -> bool:
-    """Whether what was refused is a second row with the same key."""
-    name = getattr(error.orig, "sqlite_errorname", "")
-    return getattr(error.orig, "sqlstate", "") == _UNIQUE_VIOLATION or name in _UNIQUE_CONSTRAINTS
-
-
-def _sqlite_fault(error: sqlite3.Error) -> StoreUnavailable:
-    name = getattr(error, "sqlite_errorname", type(error).__name__)
-    if name == "SQLITE_FULL":
-        return StoreFull("registry: the disk is full")
-    return StoreUnavailable(f"registry: {name}")
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the schema to this version. Safe to be called by several nodes at once.
-
-    Each step is a transaction of its own: an interrupted migration leaves the step before, and goes on from there.
-
-    Raises:
-        StoreUnavailable: the database cannot be used, or its schema is newer than this version.
-    """
-    scripts = _scripts()
-    while True:
-        with writing(engine) as connection:
-            _lock_out_other_nodes(connection)
-            current = MigrationContext.configure(connection).get_current_revision()
-            following = _following(scripts, current)
-            if following is None:
-                return
-            _upgrade(scripts, connection, following)
-
-
-def _following(scripts: ScriptDirectory, current: str | None) -> str | None:
-    """The revision after the current one; None after the last."""
-    head = scripts.get_current_head() or ""
-    if current == head:
-        return None
-    known = [script.revision for script in scripts.walk_revisions()]
-    if current is not None and current not in known:
-        raise StoreUnavailable(
-            f"registry: the schema is at revision {current}, which this version does not know (it needs {head}); "
-            "a newer version has migrated it"
-        )
-    known.reverse()
-    return known[0] if current is None else known[known.index(current) + 1]
-
-
-def _upgrade(scripts: ScriptDirectory, connection: Connection, revision: str) -> None:
-    def steps(current: Any, _: object) -> Any:
-        return scripts._upgrade_revs(revision, current)  # noqa: SLF001 - as alembic.command.upgrade does
-
-    with EnvironmentContext(_config(), scripts, fn=steps, destination_rev=revision) as environment:
-        environment.configure(connection=connection, target_metadata=metadata)
-        environment.run_migrations()
-
-
-def _lock_out_other_nodes(connection: Connection) -> None:
-    # SQLite: the transaction has the database for itself already.
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
-        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    return config
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
+    if isinstance(error, psycopg.OperationalError) and state is None:
+        return StoreUnavailable("registry: PostgreSQL cannot be reached, refuses us or does not answer")
+    if isinstance(error, PoolTimeout):
+        return StoreUnavailable(f"registry: all {CONNECTIONS} connections are in use")
+    return StoreUnavailable(f"registry: {type(error).__name__} {state or ''}".rstrip())

@@ -5,14 +5,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, Select, delete, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, Select, delete, exists, insert, or_, select, update
 
 from number_verification.domain.clock import HOUR, Milliseconds
 from number_verification.domain.faults import StoreUnavailable
-from number_verification.domain.onboarding.application import RegisteredApplication
 from number_verification.domain.onboarding.entity import Entity, State
-from number_verification.domain.onboarding.person import Person
 from number_verification.registry import database
 from number_verification.registry.rows import MAPPED, decoded, encoded
 from number_verification.registry.schema import answers, change_counter, clients, organizations
@@ -143,16 +140,17 @@ class SqlWriting(SqlReading):
     def add(self, entity: E, now: Milliseconds) -> E:
         """See `Writing.add`."""
         stored = _stamped(entity, revision=1, created=now, updated=now)
-        try:
-            with self._connection.begin_nested():
-                if isinstance(entity, Person | RegisteredApplication):
-                    self._connection.execute(insert(clients).values(client_id=entity.client_id, name=entity.name))
-                values = encoded(stored) | {"change": self._change()}
-                self._connection.execute(insert(MAPPED[type(entity)].table).values(values))
-        except IntegrityError as error:
-            if not database.is_taken(error):
-                raise
-            raise AlreadyExists from None
+        table = MAPPED[type(entity)].table
+        values = encoded(stored)
+        # Nobody else writes now, so that what is free stays free.
+        taken = [table.c.name == entity.name]
+        if "client_id" in values:
+            taken = [*taken, clients.c.client_id == values["client_id"]]
+        if any(self._connection.scalar(select(exists().where(condition))) for condition in taken):
+            raise AlreadyExists
+        if "client_id" in values:
+            self._connection.execute(insert(clients).values(client_id=values["client_id"], name=entity.name))
+        self._connection.execute(insert(table).values(values | {"change": self._change()}))
         return stored
 
     def replace(self, entity: E, now: Milliseconds) -> E:

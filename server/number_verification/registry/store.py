@@ -145,6 +145,9 @@ class Allowances(Protocol):
         """
         ...
 
-    def refund(self, client_id: str, limits: Limits, now: Milliseconds) -> None:
-        """Take back one token that was counted and not given."""
+    def refund(self, client_id: str, limits: Limits, counted: Milliseconds) -> None:
+        """Take back one token that was counted at an instant and not given.
+
+        `counted` is the `now` that `spend` was given: a day's quota does not grow by what was spent on another day.
+        """
         ...

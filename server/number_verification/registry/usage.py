@@ -1,22 +1,14 @@
 """What was used, summed up by day for billing."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from sqlalchemy import Engine, and_, or_, select, tuple_
 
+from number_verification.domain.usage import Usage, UsageRow
 from number_verification.registry import database
-from number_verification.registry.audit.usage import Usage
 from number_verification.registry.schema import usage, usage_checkpoints
 
 _KEY = [usage.c[name] for name in Usage._fields]
-
-
-class UsageRow(NamedTuple):
-    """How often something happened on one day."""
-
-    usage: Usage
-    times: int
 
 
 class SqlUsage:

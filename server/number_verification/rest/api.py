@@ -110,6 +110,9 @@ def _body(request: HttpRequest) -> bytes:
     except BodyTooLarge:
         violation = Violation("", f"the body is larger than {MAX_BODY} bytes")
         raise Refusal(Kind.INVALID_ARGUMENT, Reason.INPUT_MALFORMED, violations=[violation]) from None
+    except OSError:
+        violation = Violation("", "the body did not come, or not in time")
+        raise Refusal(Kind.INVALID_ARGUMENT, Reason.INPUT_MALFORMED, violations=[violation]) from None
     content_type = request.header("CONTENT_TYPE")
     if body and not (content_type and _JSON.fullmatch(content_type.strip())):
         raise Refusal(Kind.UNSUPPORTED_MEDIA_TYPE, Reason.INPUT_MALFORMED)

@@ -1,7 +1,7 @@
 """A `grpc.ServicerContext` for calls that came by HTTP, so that one list of interceptors serves both transports."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
@@ -53,9 +53,9 @@ class RestContext(grpc.ServicerContext):
         peer = self._request.peer
         return f"ipv6:[{peer}]:0" if ":" in peer else f"ipv4:{peer}:0"
 
-    def auth_context(self) -> Mapping[str, bytes]:
-        """Nothing: the HTTP server does not pass on who a client certificate names."""
-        return {}
+    def auth_context(self) -> Any:
+        """Who the client certificate names; the public HTTP server does not pass that on."""
+        return self._request.auth_context
 
     def peer_identities(self) -> None:
         """Nobody."""

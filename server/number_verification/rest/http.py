@@ -1,6 +1,6 @@
 """HTTP requests and responses as the handlers see them, and how they meet WSGI (PEP 3333)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from number_verification.rest.turns import Turns
@@ -26,6 +26,11 @@ _REASON_PHRASES = {
     503: "Service Unavailable",
     504: "Gateway Timeout",
 }
+
+
+AUTH_CONTEXT = "number_verification.auth_context"
+"""In the WSGI environment: the names in the client certificate that the TLS layer has verified, as gRPC has them in its
+auth context. No header can write there: those begin with `HTTP_`."""
 
 
 class BodyTooLarge(Exception):
@@ -60,6 +65,12 @@ class HttpRequest:
         peer: str = self._environ["REMOTE_ADDR"]
         return peer
 
+    @property
+    def auth_context(self) -> Mapping[str, Sequence[bytes]]:
+        """The names in the verified client certificate of the connection; none where the HTTP server passes none."""
+        names: Mapping[str, Sequence[bytes]] = self._environ.get(AUTH_CONTEXT, {})
+        return names
+
     def header(self, name: str) -> str | None:
         """A header's value; the values of a repeated header are joined by commas (RFC 9110 §5.3).
 
@@ -79,6 +90,7 @@ class HttpRequest:
 
         Raises:
             BodyTooLarge: there are more. No more than `limit` + 1 bytes are read.
+            OSError: it did not come, or not in time.
         """
         length = self._environ.get("CONTENT_LENGTH")
         if length and length.isdecimal() and int(length) > limit:

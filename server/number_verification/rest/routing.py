@@ -26,10 +26,14 @@ class Router(Generic[T]):
 
     def __init__(self, routes: Sequence[Route], targets: Sequence[T]) -> None:
         self._static: dict[str, dict[str, Found[T]]] = {}
-        self._templates: list[tuple[Route, T]] = []
+        self._ending: list[tuple[Route, T]] = []
+        """Those that end in a verb or a literal."""
+        self._open: list[tuple[Route, T]] = []
+        """Those whose end can be any text."""
         for route, target in zip(routes, targets, strict=True):
             if any(segment in ("*", "**") for segment in route.segments):
-                self._templates.append((route, target))
+                is_open = route.segments[-1] in ("*", "**") and not route.verb
+                (self._open if is_open else self._ending).append((route, target))
             else:
                 path = "/" + "/".join(route.segments)
                 self._static.setdefault(path, {})[route.http_method] = Found(target, ())
@@ -37,10 +41,13 @@ class Router(Generic[T]):
     def find(self, method: str, path: str) -> Found[T] | Sequence[str]:
         """What answers; else the methods that the path knows, none where it knows none.
 
+        A path that ends in a verb of its routes is the verb's, whatever the method: a variable never takes a verb for a
+        part of its value, or `GET /shelves/1:sell` would look for a shelf named `1:sell`.
+
         Args:
             method: the HTTP method.
             path: the path as WSGI gives it (PEP 3333): percent-decoded, its bytes as Latin-1. An encoded slash is
-                therefore a slash, and fits no variable of one segment.
+                therefore a slash, and fits no variable of one segment; an encoded colon is a colon.
         """
         if not path.isascii():
             try:
@@ -51,17 +58,20 @@ class Router(Generic[T]):
         found = static.get(method)
         if found is not None:
             return found
-        return self._find_template(method, path, allowed=list(static)) if self._templates else tuple(static)
-
-    def _find_template(self, method: str, path: str, allowed: list[str]) -> Found[T] | Sequence[str]:
-        for route, target in self._templates:
-            values = _values(route, path)
-            if values is None:
-                continue
-            if route.http_method == method:
-                return Found(target, values)
-            allowed.append(route.http_method)
-        return tuple(dict.fromkeys(allowed))
+        allowed = dict.fromkeys(static)
+        for routes in (self._ending, self._open):
+            has_verb = False
+            for route, target in routes:
+                values = _values(route, path)
+                if values is None:
+                    continue
+                if route.http_method == method:
+                    return Found(target, values)
+                allowed[route.http_method] = None
+                has_verb = has_verb or bool(route.verb)
+            if has_verb:
+                break
+        return tuple(allowed)
 
 
 def _values(route: Route, path: str) -> tuple[str, ...] | None:

@@ -41,8 +41,12 @@ class Transcoder:
         types = pool or descriptor_pool.Default()
         decoders = [_Decoder(route, types.FindMessageTypeByName(route.request_type)) for route in routes]
         self._router = Router(routes, decoders)
-        responses = {types.FindMessageTypeByName(route.response_type) for route in routes}
-        self._writers = {descriptor.full_name: json_writer.MessageWriter(descriptor) for descriptor in responses}
+        self._writers = {
+            (route.response_type, route.response_body): _response_writer(
+                types.FindMessageTypeByName(route.response_type), route.response_body
+            )
+            for route in routes
+        }
 
     def match(self, method: str, path: str) -> Match | Sequence[str]:
         """The route that answers; else the methods that the path knows, none where it knows none.
@@ -78,10 +82,14 @@ class Transcoder:
             message: the response.
             response_body: the field that is answered (`Route.response_body`); empty for the message as a whole.
         """
-        if response_body:
-            field: Any = message.DESCRIPTOR.fields_by_name[response_body]
-            return json_writer.encode(json_writer.field_writer(field)(getattr(message, response_body)))
-        return json_writer.encode(self._writers[message.DESCRIPTOR.full_name].write(message))
+        return json_writer.encode(self._writers[message.DESCRIPTOR.full_name, response_body](message))
+
+
+def _response_writer(response: Descriptor, body: str) -> json_writer.Writer:
+    if not body:
+        return json_writer.MessageWriter(response).write
+    write = json_writer.field_writer(response.fields_by_name[body])
+    return lambda message: write(getattr(message, body))
 
 
 class _Parameter:

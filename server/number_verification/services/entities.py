@@ -19,7 +19,7 @@ from number_verification.domain.onboarding.products import PlanDraft, ProductDra
 from number_verification.domain.onboarding.steps import etag
 from number_verification.domain.onboarding.subscription import Subscription
 from number_verification.domain.onboarding.subscriptions import SubscriptionDraft
-from number_verification.domain.onboarding.usage import UsageRow
+from number_verification.domain.usage import UsageRow
 from number_verification.gen.onboarding.v1 import (
     applications_pb2,
     keys_pb2,
@@ -207,15 +207,7 @@ def application_message(application: RegisteredApplication) -> applications_pb2.
 
 def usage_message(row: UsageRow) -> usage_pb2.UsageRow:
     """A row of usage as the contract shows it."""
-    return usage_pb2.UsageRow(
-        day=row.key.day,
-        application=row.key.application,
-        customer=row.customer,
-        channel_partner=row.channel_partner,
-        operation=row.key.operation,
-        outcome=row.key.outcome,
-        count=row.times,
-    )
+    return usage_pb2.UsageRow(**row.usage._asdict(), count=row.times)
 
 
 def _jwks(message: keys_pb2.JsonWebKeySet) -> Mapping[str, Any]:

@@ -1,6 +1,5 @@
 """One list of interceptors, in one order, for both transports (design: the way of a request)."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from number_verification.gen.routes import ROUTES
 from number_verification.gen.rules import ACCESS_RULES
 from number_verification.interceptors import FRAME, chain, compose
 from number_verification.listener_settings import listen_address
+from number_verification.listening import bound_address, reserve
 from number_verification.rest.api import RestApi
 from number_verification.services import handlers
 
@@ -76,6 +76,7 @@ def settings(tmp_path: Path) -> Settings:
             "issuer": "http://127.0.0.1:1",
             "internal": {
                 "listen": "127.0.0.1:0",
+                "http_listen": "127.0.0.1:0",
                 "services": [{"name": "core", "roles": ["session-read"], "token_sha256": "0" * 64}],
             },
             "network": {"direct": [{"network": "10.0.0.0/8"}], "apns": ["internet"]},
@@ -87,12 +88,10 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def listeners() -> Iterator[Listeners]:
-    with socket.socket() as one, socket.socket() as two:
-        for each in (one, two):
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            each.bind(("127.0.0.1", 0))
-        first, second = (listen_address(f"127.0.0.1:{each.getsockname()[1]}") for each in (one, two))
-        yield Listeners(http=listen_address("127.0.0.1:1"), grpc=first, internal=second, radius=None, admin=first)
+    with reserve(listen_address("127.0.0.1:0")) as one, reserve(listen_address("127.0.0.1:0")) as two:
+        first, second = map(bound_address, (one, two))
+        nobody = listen_address("127.0.0.1:1")
+        yield Listeners(nobody, first, second, radius=None, admin=nobody, internal_http=nobody)
 
 
 def test_both_transports_run_the_same_list(
@@ -122,7 +121,7 @@ def test_both_transports_run_the_same_list(
     monkeypatch.setattr(grpc_server.GrpcServer, "__init__", by_grpc)
     service = app.build(settings, listeners)
     service.stop()
-    assert len(lists) == 3
+    assert len(lists) == 4  # public and internal, each by both
     assert len(set(lists)) == 1
     by_method: dict[str, list[tuple[int, ...]]] = {}
     for method, interceptors in composed:
@@ -133,8 +132,8 @@ def test_both_transports_run_the_same_list(
     assert set(by_method) == set(ACCESS_RULES)
 
 
-def test_every_method_that_is_served_has_a_rule_and_every_route_is_for_api_consumers() -> None:
+def test_every_method_that_is_served_has_a_rule_and_no_public_route_is_for_internal_callers() -> None:
     for route in ROUTES:
-        assert ACCESS_RULES[route.rpc].caller.name == "API_CONSUMER"
+        assert ACCESS_RULES[route.rpc].caller.name == ("INTERNAL_SERVICE" if route.internal else "API_CONSUMER")
     for rule in ACCESS_RULES.values():
         assert bool(rule.scopes) != bool(rule.roles)

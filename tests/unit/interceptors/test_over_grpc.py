@@ -9,6 +9,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from number_verification import errors
 from number_verification.domain.access import AccessCheck
 from number_verification.domain.application import Application
 from number_verification.domain.attribution import AttributionPolicy
@@ -285,6 +286,32 @@ def test_what_is_told_of_a_failure(
     assert "990555000001" not in str(error.trailing_metadata()) + str(error.details())
     assert dict(error.initial_metadata())["x-correlator"] == "mine"
     assert dict(error.trailing_metadata())["x-correlator"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (Kind.NOT_FOUND, grpc.StatusCode.NOT_FOUND),
+        (Kind.ALREADY_EXISTS, grpc.StatusCode.ALREADY_EXISTS),
+        (Kind.ABORTED, grpc.StatusCode.ABORTED),
+        (Kind.FAILED_PRECONDITION, grpc.StatusCode.FAILED_PRECONDITION),
+    ],
+)
+def test_what_is_told_of_a_state(
+    servicer: Servicer, grpc_channel: grpc.Channel, kind: Kind, status: grpc.StatusCode
+) -> None:
+    request = pb.VerifyPhoneNumberRequest(phone_number="+990555000001").SerializeToString()
+    texts = []
+    for violations in ([], [Violation("", "it is suspended"), Violation("etag", "is another")]):
+        servicer.failure = Refusal(kind, Reason.INPUT_MALFORMED, violations=violations)
+        with pytest.raises(grpc.RpcError) as told:
+            grpc_channel.unary_unary(f"/{SERVICE}/Raises", None, None)(
+                request, metadata=(("authorization", "Bearer good"),), timeout=5
+            )
+        error: Any = told.value
+        assert (error.code(), reason_of(error)) == (status, kind.name)
+        texts.append(error.details())
+    assert texts == [errors.TABLE[kind].message, "it is suspended; etag: is another"]
 
 
 def test_two_authorizations(call: Callable[..., str], servicer: Servicer) -> None:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from golden.library import ROUTES
 from number_verification.gen import routes
 from number_verification.rest.routing import Found, Router
+from number_verification.rest.tables import PathVariable
 
 LIBRARY = Router(ROUTES, [f"{route.rpc.rpartition('/')[2]} {route.http_method}" for route in ROUTES])
 OURS = Router(routes.ROUTES, [route.operation_id for route in routes.ROUTES])
@@ -39,6 +40,9 @@ def test_found(method: str, path: str, target: str, values: tuple[str, ...]) -> 
         ("DELETE", "/library/v1/shelves/s1/books", {"GET", "POST"}),
         ("DELETE", "/library/v1/shelves/s1/books/b1", {"GET", "PUT", "PATCH"}),
         ("post", "/library/v1/echo", {"POST"}),
+        # A verb is no part of a name.
+        ("GET", "/library/v1/shelves/s1/books/b1:move", {"POST"}),
+        ("PATCH", "/library/v1/shelves/s1/books/b:1:move", {"POST"}),
     ],
 )
 def test_other_method(method: str, path: str, allowed: set[str]) -> None:
@@ -81,6 +85,38 @@ def test_what_is_more_general_answers_to_other_methods() -> None:
     general = ROUTES[0]._replace(http_method="PUT", segments=("a", "*"))
     special = general._replace(http_method="GET", segments=("a", "b"))
     assert Router([special, general], [1, 2]).find("PUT", "/a/b") == Found(2, ())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("POST", "/a/x:go", Found("go", ("x",))),
+        ("GET", "/a/x:go", ("POST",)),
+        ("GET", "/a/x:went", Found("get", ("x:went",))),
+        ("GET", "/a/:go", Found("get", (":go",))),
+        ("GET", "/a/go", Found("get", ("go",))),
+        ("POST", "/a/x:go:go", Found("go", ("x:go",))),
+        ("POST", "/a/x", ("GET",)),
+        # Even where the route without the verb is the more specific one.
+        ("GET", "/b/x:stop", ("POST",)),
+        # A literal that ends like a verb is more specific still.
+        ("GET", "/c/lit:stop", Found("literal", ())),
+    ],
+)
+def test_a_verb_is_no_part_of_a_name(method: str, path: str, expected: object) -> None:
+    variable = (PathVariable(("name",), 1, 2),)
+    routes = [
+        ROUTES[0]._replace(http_method=http_method, segments=segments, verb=verb, variables=variables)
+        for http_method, segments, verb, variables in [
+            ("GET", ("c", "lit:stop"), "", ()),
+            ("POST", ("a", "*"), "go", variable),
+            ("GET", ("a", "*"), "", variable),
+            ("GET", ("b", "*"), "", variable),
+            ("POST", ("*", "*"), "stop", variable),
+        ]
+    ]
+    router = Router(routes, ["literal", "go", "get", "get b", "stop"])
+    assert router.find(method, path) == expected
 
 
 def test_our_own_routes() -> None:

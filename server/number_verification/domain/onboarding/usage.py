@@ -9,48 +9,27 @@ from number_verification.domain.onboarding.application import RegisteredApplicat
 from number_verification.domain.onboarding.principal import Principal
 from number_verification.domain.onboarding.refusals import denied, invalid
 from number_verification.domain.refusal import Reason
+from number_verification.domain.usage import Usage, UsageRow
 from number_verification.registry.store import Reading
 
 MAX_DAYS = 400
 """More than a year, so that a year can be asked for at once."""
 
 
-class UsageKey(NamedTuple):
-    """What usage is counted by, in the order in which it is listed."""
-
-    day: str
-    """Of UTC, `YYYY-MM-DD`."""
-    application: str
-    operation: str
-    """The method by its full name, or `authorize` or `token`."""
-    outcome: str
-    """`OK`, or the error code that was answered."""
-
-
-class UsageRow(NamedTuple):
-    """How often an operation had an outcome on one day."""
-
-    key: UsageKey
-    customer: str
-    channel_partner: str
-    """Empty for a customer that came directly."""
-    times: int
-
-
 class UsageReading(Protocol):
     """Where usage is looked up."""
 
     def page(
-        self, *, organization: str, application: str, first_day: str, last_day: str, after: UsageKey | None, limit: int
+        self, *, reach: str, application: str, first_day: str, last_day: str, after: Usage | None, limit: int
     ) -> Sequence[UsageRow]:
-        """Up to `limit` rows in the order of their keys, compared byte by byte.
+        """Up to `limit` rows in the order of what they count, compared byte by byte.
 
         Args:
-            organization: only rows whose customer or channel partner has this name; empty for all.
+            reach: only what this customer used, or the customers of this channel partner; empty for all.
             application: only rows of the application with this name; empty for all.
             first_day: only rows of this day or later.
             last_day: only rows of this day or before.
-            after: only rows whose key comes after this one; None for the first page.
+            after: only rows that come after this one; None for the first page.
             limit: at least 1.
 
         Raises:
@@ -70,7 +49,7 @@ class UsageQuery(NamedTuple):
 
 
 def query(
-    reading: Reading, usage: UsageReading, principal: Principal, asked: UsageQuery, after: UsageKey | None, limit: int
+    reading: Reading, usage: UsageReading, principal: Principal, asked: UsageQuery, after: Usage | None, limit: int
 ) -> Sequence[UsageRow]:
     """Up to `limit` rows of usage within the caller's reach.
 
@@ -85,7 +64,7 @@ def query(
     if asked.application:
         reach.within(reading, principal, RegisteredApplication, asked.application)
     return usage.page(
-        organization=asked.parent or ("" if principal.is_staff else principal.organization),
+        reach=asked.parent or ("" if principal.is_staff else principal.organization),
         application=asked.application,
         first_day=asked.first_day,
         last_day=asked.last_day,

@@ -12,6 +12,8 @@ from number_verification.registry.audit.files import DAY, day_of, start_of
 from number_verification.registry.audit.numbers import NumberKeys
 from number_verification.registry.audit.sealer import Sealer
 
+_LEFTOVER = ".purged-"
+
 
 def purge(
     directory: Path,
@@ -38,6 +40,10 @@ def purge(
     Raises:
         StoreUnavailable: not everything could be recorded or removed.
     """
+    try:
+        _remove_leftovers(directory)
+    except OSError as error:
+        raise os_fault(error, directory) from error
     due: list[str] = []
     for day in files.days(directory):
         if day >= day_of(now - keep_days * DAY):
@@ -51,10 +57,17 @@ def purge(
     sealer.seal_purge(due[-1])
     try:
         for day in due:
-            shutil.rmtree(directory / day)
+            # At once for whoever reads or verifies: a day is there as a whole, or not at all.
+            (directory / day).rename(directory / f"{_LEFTOVER}{day}")
+            _remove_leftovers(directory)
         files.sync_directory(directory)
     except OSError as error:
         raise os_fault(error, directory) from error
     keys.forget(start_of(due[-1]) + DAY)
     log.event("audit_purged", through=due[-1], days=len(due))
     return due
+
+
+def _remove_leftovers(directory: Path) -> None:
+    for path in directory.glob(f"{_LEFTOVER}*"):
+        shutil.rmtree(path)

@@ -3,28 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from number_verification.domain.usage import Usage
 from number_verification.lmdb_environment import os_fault
 from number_verification.registry.audit import files, lines
 from number_verification.registry.audit.files import day_of, path_of
 
 READ_AT_ONCE = 8 << 20
 """Bytes that are counted in one transaction of the store."""
-
-
-class Usage(NamedTuple):
-    """What is counted together. The names are resource names; who has no channel partner has an empty one."""
-
-    day: str
-    """The UTC day, `2026-03-01`."""
-    application: str
-    customer: str
-    channel_partner: str
-    operation: str
-    """`authorize`, `token`, or the full name of a method."""
-    outcome: str
-    """The public error code; `OK` for success."""
 
 
 class UsageStore(Protocol):

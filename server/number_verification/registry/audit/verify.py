@@ -103,29 +103,41 @@ class _Sealed(NamedTuple):
 def verify(directory: Path, key: SealKey) -> Verification:
     """Look at every line and every seal.
 
-    May run while records are written. A purge must not run at the same time.
+    May run while records are written and days are purged: it begins anew then.
 
     Raises:
         StoreUnavailable: the trail cannot be read.
     """
+    while True:
+        first = files.days(directory)[:1]
+        try:
+            result = _verified(directory, key)
+        except FileNotFoundError:
+            if files.days(directory)[:1] == first:
+                raise StoreUnavailable(f"{directory}: files go away while they are read") from None
+            continue
+        except OSError as error:
+            raise os_fault(error, directory) from error
+        except KeyFileUnusable as error:
+            raise StoreUnavailable(str(error)) from None
+        if files.days(directory)[:1] == first:
+            return result
+
+
+def _verified(directory: Path, key: SealKey) -> Verification:
     result = Verification()
-    try:
-        # Read before the seals: there may be more of them then, never fewer.
-        noted = key.head()
-        sealed = _read_seals(directory, key, noted, result)
-        seen = set()
-        for day in files.days(directory):
-            if day <= sealed.through:
-                result.note(Finding(FindingKind.PURGE_UNFINISHED, day))
-                continue
-            _look_for_strangers(directory, day, result)
-            for segment in files.segments(directory, day):
-                seen.add(segment)
-                _check_segment(directory, segment, sealed, result)
-    except OSError as error:
-        raise os_fault(error, directory) from error
-    except KeyFileUnusable as error:
-        raise StoreUnavailable(str(error)) from None
+    # Read before the seals: there may be more of them then, never fewer.
+    noted = key.head()
+    sealed = _read_seals(directory, key, noted, result)
+    seen = set()
+    for day in files.days(directory):
+        if day <= sealed.through:
+            result.note(Finding(FindingKind.PURGE_UNFINISHED, day))
+            continue
+        _look_for_strangers(directory, day, result)
+        for segment in files.segments(directory, day):
+            seen.add(segment)
+            _check_segment(directory, segment, sealed, result)
     for segment in sealed.reached:
         if segment not in seen:
             result.note(Finding(FindingKind.SEGMENT_MISSING, segment))

@@ -5,8 +5,9 @@ import pytest
 
 from number_verification.domain.onboarding.application import RegisteredApplication
 from number_verification.domain.onboarding.principal import Principal
-from number_verification.domain.onboarding.usage import UsageKey, UsageQuery, UsageRow, query
+from number_verification.domain.onboarding.usage import UsageQuery, query
 from number_verification.domain.refusal import Kind, Reason
+from number_verification.domain.usage import Usage, UsageRow
 from unit.domain.onboarding.world import (
     AGGREGATOR,
     BANK,
@@ -20,7 +21,7 @@ from unit.domain.onboarding.world import (
     world,
 )
 
-ROW = UsageRow(UsageKey("2026-11-01", f"{SHOP}/applications/app", "token", "OK"), SHOP, AGGREGATOR, 3)
+ROW = UsageRow(Usage("2026-11-01", f"{SHOP}/applications/app", SHOP, AGGREGATOR, "token", "OK"), 3)
 NOVEMBER = UsageQuery("", "2026-11-01", "2026-11-30")
 
 
@@ -60,7 +61,7 @@ def ask(principal: Principal, asked: UsageQuery) -> dict[str, Any]:
 )
 def test_whose_usage_is_looked_up(principal: Principal, parent: str, organization: str) -> None:
     assert ask(principal, NOVEMBER._replace(parent=parent)) == {
-        "organization": organization,
+        "reach": organization,
         "application": "",
         "first_day": "2026-11-01",
         "last_day": "2026-11-30",

@@ -80,10 +80,15 @@ APPLICATION_DRAFT = ApplicationDraft(
 )
 
 
-def rules() -> Rules:
+def rules(prefix: str = "") -> Rules:
+    """Real rules, with identifiers that count; the prefix keeps those of several processes apart."""
     numbers = count(1)
     return Rules(
-        ACCESS_RULES, key_fault, uri_fault, lambda: f"chosen-{next(numbers)}", lambda: f"client-{next(numbers)}"
+        ACCESS_RULES,
+        key_fault,
+        uri_fault,
+        lambda: f"{prefix}chosen-{next(numbers)}",
+        lambda: f"{prefix}client-{next(numbers)}",
     )
 
 

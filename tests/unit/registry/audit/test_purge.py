@@ -2,11 +2,12 @@
 
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from number_verification.domain.faults import StoreUnavailable
-from number_verification.registry.audit import files
+from number_verification.registry.audit import files, verify
 from number_verification.registry.audit.files import DAY, day_of, path_of
 from number_verification.registry.audit.purge import purge
 from unit.registry.audit.support import NUMBERS, START, Place
@@ -75,11 +76,26 @@ def test_interrupted_and_gone_on_with(ten_days: Place, monkeypatch: pytest.Monke
         patched.setattr(shutil, "rmtree", dies)
         with pytest.raises(StoreUnavailable):
             purged(ten_days, 4)
-    assert ten_days.kinds() == ["purge_unfinished"] * 3
+    assert ten_days.kinds() == ["purge_unfinished"] * 2
     assert ten_days.verify().tampering == 0
     ten_days.restart()
-    assert len(purged(ten_days, 4)) == 3
+    assert len(purged(ten_days, 4)) == 2
     assert ten_days.kinds() == []
+    assert not list(ten_days.audit.glob(".purged*"))
+
+
+def test_verifying_meanwhile(ten_days: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    check, days = verify._check_segment, []
+
+    def purging(*arguments: Any) -> None:
+        if not days:
+            days.extend(purged(ten_days, 4))
+        check(*arguments)
+
+    monkeypatch.setattr(verify, "_check_segment", purging)
+    found = ten_days.verify()
+    assert (found.findings, found.segments) == ([], 5)
+    assert len(days) == 5
 
 
 def test_a_day_that_somebody_else_removed_is_not_excused(ten_days: Place) -> None:

@@ -4,7 +4,10 @@ Seen to fail: with the comparison of the sealed chain value taken away, a segmen
 line passes; with the note of the latest seal taken away, so does a trail that was cut back to an earlier seal.
 """
 
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -286,6 +289,39 @@ def test_the_sealer_does_not_seal_what_was_changed(place: Place, capfd: pytest.C
     said = [line for line in capfd.readouterr().err.splitlines() if "audit_damaged" in line]
     assert len(said) == 1
     assert place.kinds() == ["line_changed"]
+
+
+KEEPER = """
+import sys
+from pathlib import Path
+from number_verification.domain import clock
+from number_verification.registry.audit.sealer import Sealer
+from number_verification.registry.audit.seals import SealKey
+from unit.registry.audit.support import CALL, NUMBERS, Place
+
+place = Place(Path(sys.argv[1]))
+sealer = Sealer(place.audit, place.seal_key, clock.now)
+while True:
+    for _ in range(3):
+        place.trail.record(CALL._replace(time=clock.now()), NUMBERS[0])
+    print(sealer.seal(), flush=True)
+"""
+
+
+def test_kill_9_while_sealing(place: Place) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [sys.executable, "-c", KEEPER, str(place.root)]
+    sealed = 0
+    for seals_before_death in (1, 2, 5, 20, 50):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as process:
+            assert process.stdout is not None
+            for _ in range(seals_before_death):
+                assert process.stdout.readline()
+                sealed += 3
+            process.kill()
+        found = place.verify()
+        assert found.tampering == 0
+        assert found.sealed_records >= sealed
 
 
 def test_nothing_new_is_no_seal(place: Place) -> None:

@@ -1,0 +1,49 @@
+"""Subscribers as the registry knows them: by a keyed hash of their phone number."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from number_verification.authorization import key_files
+from number_verification.domain.approval_records import SUBSCRIBER_BYTES
+
+_KEY_BYTES = 32
+_KEY_FILE = "consent-key"
+
+
+def load_consent_key(directory: Path) -> bytes:
+    """The key of the hash, created if there is none.
+
+    It is never changed: with another one, every consent and every objection on record would be nobody's. Nodes that
+    share a database share the key.
+
+    Args:
+        directory: where our keys are kept.
+
+    Raises:
+        KeyFileUnusable: it cannot be read or written.
+    """
+    path = directory / _KEY_FILE
+    with key_files.locked(directory):
+        key = key_files.read(path)
+        if key is None:
+            key = secrets.token_bytes(_KEY_BYTES)
+            key_files.write(path, key)
+    if len(key) != _KEY_BYTES:
+        raise key_files.KeyFileUnusable(f"{path} does not hold {_KEY_BYTES} bytes")
+    return key
+
+
+def subscriber_hash(key: bytes) -> Callable[[str], bytes]:
+    """The hash of phone numbers with their `+`.
+
+    There are few enough numbers to try them all, so only the key keeps a hash from being traced back. Half of the
+    SHA-256 is enough to tell any number of subscribers apart.
+    """
+
+    def hashed(phone_number: str) -> bytes:
+        return hmac.digest(key, phone_number.encode(), hashlib.sha256)[:SUBSCRIBER_BYTES]
+
+    return hashed

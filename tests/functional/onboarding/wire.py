@@ -1,0 +1,199 @@
+"""The onboarding service behind the real interceptors, called over gRPC and by REST as by one face."""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+import grpc
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc import error_details_pb2
+from grpc_interceptor import ServerInterceptor
+from grpc_status import rpc_status
+
+from number_verification.domain.access import AccessCheck
+from number_verification.domain.attribution import AttributionPolicy
+from number_verification.domain.audit import AuditRecord
+from number_verification.domain.grant import AccessGrant
+from number_verification.domain.onboarding.principal import Principal
+from number_verification.domain.refusal import Kind, Reason, Refusal
+from number_verification.gen.onboarding.v1 import onboarding_service_pb2
+from number_verification.gen.routes import ROUTES
+from number_verification.gen.rules import ACCESS_RULES
+from number_verification.interceptors import chain, compose
+from number_verification.interceptors.call import current
+from number_verification.interceptors.origin import OriginCheck
+from number_verification.interceptors.token import InternalService
+from number_verification.origin.attestation import TrustedEdges
+from number_verification.rest.api import RestApi
+from number_verification.rest.http import HttpRequest
+from number_verification.rest.transcoding import Transcoder
+from number_verification.rest.turns import Turns
+from number_verification.services.handlers import handler, methods
+from number_verification.services.onboarding import OnboardingServicer
+
+SERVICE: Any = onboarding_service_pb2.DESCRIPTOR.services_by_name["OnboardingService"]
+METHODS = {method.name: method for method in SERVICE.methods}
+_ROUTES = {route.rpc: route for route in ROUTES if route.internal}
+
+
+class Outcome(NamedTuple):
+    """What came back."""
+
+    code: str
+    """`OK`, or the error code of the contract."""
+    response: Any = None
+    """The response message; None for a refusal."""
+    text: str = ""
+    """What the caller reads of a refusal."""
+    reason: str = ""
+    """What the operator reads of it."""
+
+
+Call = Callable[[Principal | None, Message], Outcome]
+"""Calls the method that the request's type belongs to; as nobody for None."""
+
+
+def token_of(principal: Principal) -> str:
+    return hashlib.sha256(repr((principal.name, sorted(principal.roles))).encode()).hexdigest()
+
+
+class _Acting(ServerInterceptor):
+    """Says whom a service acts for, as long as the configuration cannot."""
+
+    def __init__(self, principals: Sequence[Principal]) -> None:
+        self._principals = {token_of(principal): principal for principal in principals}
+
+    def intercept(
+        self, method: Callable[..., Any], request_or_iterator: Any, context: grpc.ServicerContext, method_name: str
+    ) -> Any:
+        call = current.get()
+        call.principal = self._principals[call.caller]
+        return method(request_or_iterator, context)
+
+
+class Trail:
+    """Remembers what was recorded of the last call."""
+
+    def __init__(self) -> None:
+        self.last: AuditRecord | None = None
+
+    def record(self, record: AuditRecord, phone_number: str = "") -> None:
+        assert phone_number == ""
+        self.last = record
+
+
+def interceptors(principals: Sequence[Principal], trail: Trail) -> tuple[ServerInterceptor, ...]:
+    services = [
+        InternalService(
+            token_of(principal), principal.roles, token_digest=hashlib.sha256(token_of(principal).encode()).digest()
+        )
+        for principal in principals
+    ]
+    access = AccessCheck(_no_token, None, None, AttributionPolicy(frozenset()), lambda: 0)  # type: ignore[arg-type]
+    real = chain(
+        rules=ACCESS_RULES,
+        audit=trail,
+        buckets=None,
+        access=access,
+        internal_services=services,
+        origin=OriginCheck(TrustedEdges(), lambda _: Reason.OFF_NET),
+    )
+    return (*real, _Acting(principals))
+
+
+def _no_token(_: str) -> AccessGrant:
+    raise Refusal(Kind.UNAUTHENTICATED, Reason.TOKEN_UNKNOWN)
+
+
+@contextmanager
+def over_grpc(servicer: OnboardingServicer, principals: Sequence[Principal]) -> Iterator[Call]:
+    listed = interceptors(principals, trail := Trail())
+    server = grpc.server(ThreadPoolExecutor(4))
+    handlers = {each.name: handler(each, listed) for each in methods(SERVICE, servicer)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+
+        def call(principal: Principal | None, request: Message) -> Outcome:
+            method = method_of(request)
+            rpc = channel.unary_unary(f"/{SERVICE.full_name}/{method.name}", None, response_class(method).FromString)
+            metadata = (("authorization", f"Bearer {token_of(principal)}"),) if principal else ()
+            try:
+                return Outcome("OK", rpc(request.SerializeToString(), metadata=metadata, timeout=10))
+            except grpc.RpcError as error:
+                return _grpc_refusal(error)._replace(reason=trail.last.reason if trail.last else "")
+
+        yield call
+    server.stop(None).wait()
+
+
+def _grpc_refusal(error: Any) -> Outcome:
+    status = rpc_status.from_call(error)
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert error.code().name == info.reason
+    return Outcome(info.reason, None, status.message)
+
+
+@contextmanager
+def over_rest(servicer: OnboardingServicer, principals: Sequence[Principal]) -> Iterator[Call]:
+    listed = interceptors(principals, trail := Trail())
+    behaviours = {m.full_name: compose(listed, m.full_name, m.behaviour) for m in methods(SERVICE, servicer)}
+    api = RestApi(Transcoder([route for route in ROUTES if route.rpc in behaviours]), behaviours, listed)
+
+    def call(principal: Principal | None, request: Message) -> Outcome:
+        method = method_of(request)
+        response = api(HttpRequest(_environ(principal, request), Turns(1)))
+        if response.status != 200:
+            content = json.loads(response.body)
+            assert content["status"] == response.status
+            return Outcome(content["code"], None, content["message"], trail.last.reason if trail.last else "")
+        answer = response_class(method)()
+        field = _ROUTES[f"/{SERVICE.full_name}/{method.name}"].response_body
+        json_format.Parse(response.body, getattr(answer, field) if field else answer)
+        return Outcome("OK", answer)
+
+    yield call
+
+
+def _environ(principal: Principal | None, request: Message) -> dict[str, Any]:
+    """The HTTP request that the contract's binding makes of a message."""
+    route = _ROUTES[f"/{SERVICE.full_name}/{method_of(request).name}"]
+    sent = type(request)()
+    sent.CopyFrom(request)
+    segments = list(route.segments)
+    for variable in route.variables:
+        *parents, name = variable.field_path
+        holder: Any = sent
+        for parent in parents:
+            holder = getattr(holder, parent)
+        segments[variable.first : variable.end] = getattr(holder, name).split("/")
+        holder.ClearField(name)
+    content = json_format.MessageToDict(sent)
+    body = content if route.body == "*" else content.pop(route.body, {}) if route.body else None
+    path = "/" + "/".join(map(quote, segments)) + (f":{route.verb}" if route.verb else "")
+    return {
+        "REQUEST_METHOD": route.http_method,
+        "PATH_INFO": path,
+        "QUERY_STRING": "" if route.body == "*" else urlencode(content, doseq=True),
+        "REMOTE_ADDR": "127.0.0.1",
+        "CONTENT_TYPE": "application/json",
+        "wsgi.input": io.BytesIO(b"" if body is None else json.dumps(body).encode()),
+        **({"HTTP_AUTHORIZATION": f"Bearer {token_of(principal)}"} if principal else {}),
+    }
+
+
+def method_of(request: Message) -> Any:
+    return METHODS[request.DESCRIPTOR.name.removesuffix("Request")]
+
+
+def response_class(method: Any) -> Any:
+    return GetMessageClass(method.output_type)
