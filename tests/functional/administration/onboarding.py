@@ -1,7 +1,6 @@
 """The real servicer of onboarding on a real database, behind the real interceptors, with one caller: staff."""
 
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,24 +11,24 @@ from grpc_interceptor import ServerInterceptor
 
 from functional.serving import free_ports
 from number_verification.administration.resources import SERVICE
-from number_verification.authorization.registration import key_fault, uri_fault
 from number_verification.domain import clock
 from number_verification.domain.onboarding.principal import OPERATOR_STAFF, Principal
-from number_verification.domain.onboarding.rules import Rules
 from number_verification.domain.refusal import Kind, Reason, Refusal
-from number_verification.gen.rules import ACCESS_RULES
 from number_verification.grpc_server import GrpcServer
 from number_verification.interceptors.call import current
 from number_verification.interceptors.correlator import CorrelatorInterceptor
 from number_verification.interceptors.refusals import ErrorsInterceptor
 from number_verification.interceptors.validation import ValidationInterceptor
 from number_verification.listener_settings import GrpcSettings, ListenAddress
-from number_verification.registry.database import migrate, open_database
+from number_verification.registry.database import open_database
+from number_verification.registry.migration import migrate
 from number_verification.registry.sql import SqlRegistry
+from number_verification.registry.usage import SqlUsage
 from number_verification.services.handlers import methods
 from number_verification.services.onboarding import OnboardingServicer
 from number_verification.services.page_tokens import PageTokens
 from unit.client.provider import ACCESS_TOKEN
+from unit.domain.onboarding.world import rules
 
 
 class StaffOnly(ServerInterceptor):
@@ -62,21 +61,13 @@ class Onboarding:
         self.lost = staff.lost
 
 
-class NoUsage:
-    """Nothing was used yet."""
-
-    def page(self, **_: object) -> list[Any]:
-        return []
-
-
 @contextmanager
 def running_onboarding(directory: Path) -> Iterator[Onboarding]:
     """The listener on a free port, over an empty registry."""
     engine = open_database(f"sqlite:///{directory / 'registry.db'}")
     migrate(engine)
     registry = SqlRegistry(engine)
-    rules = Rules(ACCESS_RULES, key_fault, uri_fault, lambda: f"a{secrets.token_hex(8)}", lambda: secrets.token_hex(16))
-    servicer = OnboardingServicer(registry, rules, NoUsage(), PageTokens(os.urandom(32)), clock.now)
+    servicer = OnboardingServicer(registry, rules(), SqlUsage(engine), PageTokens(os.urandom(32)), clock.now)
     staff = StaffOnly()
     interceptors = (CorrelatorInterceptor(), ErrorsInterceptor(), staff, ValidationInterceptor())
     [port] = free_ports(1)

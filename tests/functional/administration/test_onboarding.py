@@ -172,3 +172,11 @@ def test_more_than_a_page_is_listed(admin: Admin) -> None:
     assert [each["name"] for each in listed] == [f"organizations/{name}" for name in names]
     assert len(admin.done("organizations", "list", "--json", "--limit", "101").objects) == 101
     assert admin.done("organizations", "list", "--state", "suspended", "--json").objects == []
+
+
+def test_nothing_was_used_yet(admin: Admin) -> None:
+    days = ("--first-day", "2026-11-01", "--last-day", "2026-11-30")
+    assert admin.done("usage", *days, "--json").out == ""
+    assert admin.done("usage", *days, "--csv").out.count("\n") == 1
+    backwards = admin("usage", "--first-day", "2026-11-30", "--last-day", "2026-11-01")
+    assert (backwards.code, backwards.out, backwards.err.count("\n")) == (1, "", 2)
