@@ -7,18 +7,17 @@ from threading import Thread
 from typing import NamedTuple
 
 from grpc_interceptor import ServerInterceptor
+from sqlalchemy import Engine
 
 from number_verification import log, metrics
-from number_verification.authorization import discovery
 from number_verification.authorization.access_tokens import AccessTokens
-from number_verification.authorization.authorize import AuthorizationEndpoint
+from number_verification.authorization.client_credentials import ClientCredentials
+from number_verification.authorization.endpoints import endpoints
 from number_verification.authorization.external_tokens import ExternalIssuer
-from number_verification.authorization.id_token import IdTokens, load_salt
+from number_verification.authorization.id_token import load_salt
 from number_verification.authorization.jose import KeySource
 from number_verification.authorization.jwks import RemoteKeySet, StaticKeySet
-from number_verification.authorization.oauth import json_response
 from number_verification.authorization.signing_keys import SigningKeys
-from number_verification.authorization.token_endpoint import TokenEndpoint
 from number_verification.config import (
     MAX_CLOCK_SKEW,
     MAX_EVENT_AGE,
@@ -29,9 +28,11 @@ from number_verification.config import (
 )
 from number_verification.domain import clock
 from number_verification.domain.access import AccessCheck
+from number_verification.domain.approval import Approvals
 from number_verification.domain.attribution import AttributionPolicy
-from number_verification.domain.audit import AuditKind
+from number_verification.domain.callers import CallerCheck, ConfiguredService
 from number_verification.domain.location import AddressPlan, LocatedDevice, locate
+from number_verification.domain.onboarding.principal import Principal, PrincipalClient
 from number_verification.domain.origin import NetworkOrigin
 from number_verification.domain.rate import TokenBuckets
 from number_verification.domain.refusal import Reason
@@ -43,24 +44,29 @@ from number_verification.gen.subscribersession.v1 import subscriber_session_pb2
 from number_verification.grpc_server import GrpcServer
 from number_verification.interceptors import chain, compose
 from number_verification.interceptors.origin import OriginCheck
-from number_verification.interceptors.token import InternalService
 from number_verification.internal_http.server import InternalHttpServer
 from number_verification.listener_settings import ListenAddress
 from number_verification.listening import listen
 from number_verification.onetime.lmdb import LmdbOneTimeStore
 from number_verification.onetime.store import OneTimeStore
-from number_verification.origin.address import parse_address
 from number_verification.origin.attestation import TrustedEdges
 from number_verification.origin.proxy_listener import ProxyIngress
-from number_verification.origin.resolver import OriginPolicy, resolve_origin
+from number_verification.registry.allowances import SqlAllowances
+from number_verification.registry.approval_records import SqlApprovalRecords
+from number_verification.registry.approvals import SqlApprovals
 from number_verification.registry.audit.keeper import AuditKeeper
 from number_verification.registry.audit.numbers import NumberKeys
 from number_verification.registry.audit.seals import SealKey
 from number_verification.registry.audit.trail import AuditTrail
-from number_verification.registry.configured import ConfiguredApplications
+from number_verification.registry.database import open_database
+from number_verification.registry.recent_endings import RecentEndings
+from number_verification.registry.snapshot import Snapshot
+from number_verification.registry.sql import SqlRegistry
+from number_verification.registry.store import Allowances, Registry
+from number_verification.registry.subscriber_hash import load_consent_key, subscriber_hash
 from number_verification.rest.api import RestApi
-from number_verification.rest.application import HttpApplication, oauth_endpoint
-from number_verification.rest.http import Handler, HttpRequest, HttpResponse
+from number_verification.rest.application import HttpApplication
+from number_verification.rest.http import Handler, HttpResponse
 from number_verification.rest.tables import Route
 from number_verification.rest.transcoding import Transcoder
 from number_verification.services.audit import AuditServicer
@@ -71,7 +77,8 @@ from number_verification.services.subscriber_session import SubscriberSessionSer
 from number_verification.sessions.lmdb import LmdbSessionStore
 from number_verification.sessions.store import SessionStore
 
-Locate = Callable[[NetworkOrigin], LocatedDevice | Reason]
+POLL_SECONDS = 0.2
+"""How often each process asks the registry whether anything changed."""
 
 
 class Listeners(NamedTuple):
@@ -96,6 +103,12 @@ def one_time_store(settings: Settings) -> OneTimeStore:
     return LmdbOneTimeStore(settings.data_dir / "one-time", settings.store.one_time_megabytes << 20, clock.now)
 
 
+def registry_database(settings: Settings) -> Engine:
+    """The database of the registry that is configured."""
+    configured = settings.registry
+    return open_database(configured.url or f"sqlite:///{settings.data_dir / 'registry.db'}", configured.password)
+
+
 def signing(settings: Settings) -> tuple[SigningKeys, bytes]:
     """Our signing keys, and the salt of pairwise subjects. They are made where there are none yet.
 
@@ -105,6 +118,15 @@ def signing(settings: Settings) -> tuple[SigningKeys, bytes]:
     directory = settings.data_dir / "keys"
     keys = SigningKeys(directory, rotate_after=seconds(settings.tokens.signing_key_days * 86_400))
     return keys, load_salt(directory)
+
+
+def consent_hash(settings: Settings) -> Callable[[str], bytes]:
+    """What approvals know subscribers by.
+
+    Raises:
+        KeyFileUnusable: its key cannot be kept, or what is kept cannot be used.
+    """
+    return subscriber_hash(load_consent_key(settings.data_dir / "keys"))
 
 
 def ip_domain_rule(network: NetworkSettings) -> Callable[[str, str], str]:
@@ -154,6 +176,34 @@ def audit_keeper(settings: Settings) -> AuditKeeper:
     return AuditKeeper(data_dir / "audit", data_dir / "keys", number_keys(settings), clock.now)
 
 
+class Parts(NamedTuple):
+    """The concrete backends of one worker process, and what is read from them."""
+
+    sessions: SessionStore
+    one_time: OneTimeStore
+    registry: Registry
+    snapshot: Snapshot
+    allowances: Allowances
+    records: SqlApprovalRecords
+    recent_endings: RecentEndings
+    approvals: Approvals
+    audit: AuditTrail
+    keys: SigningKeys
+    salt: bytes
+
+    def start(self) -> None:
+        """Begin to follow the registry."""
+        self.snapshot.start()
+        self.recent_endings.start()
+
+    def close(self) -> None:
+        """Release what the stores hold."""
+        self.snapshot.stop()
+        self.recent_endings.stop()
+        for store in (self.records, self.registry, self.sessions, self.one_time, self.audit):
+            store.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What one worker process serves."""
@@ -162,11 +212,12 @@ class Service:
     grpc_servers: tuple[GrpcServer, ...]
     internal_http: InternalHttpServer | None
     ingress: ProxyIngress | None
-    stores: tuple[SessionStore, OneTimeStore, AuditTrail]
+    parts: Parts
     drain_seconds: float
 
     def start(self) -> None:
         """Begin to serve gRPC and internal HTTP. Public HTTP is served by whoever hosts the WSGI application."""
+        self.parts.start()
         for server in self.grpc_servers:
             server.start()
         if self.ingress is not None:
@@ -187,14 +238,34 @@ class Service:
             server.drain(self.drain_seconds)
         if internal_http is not None:
             internal_http.join()
-        for store in self.stores:
-            store.close()
+        self.parts.close()
+
+
+def _parts(settings: Settings) -> Parts:
+    engine = registry_database(settings)
+    registry, records = SqlRegistry(engine), SqlApprovalRecords(engine, clock.now)
+    keys, salt = signing(settings)
+    stale_after = settings.registry.stale_after_seconds
+    recent = RecentEndings(records, clock=clock.now, poll_interval=POLL_SECONDS, stale_after=stale_after)
+    return Parts(
+        session_store(settings),
+        one_time_store(settings),
+        registry,
+        Snapshot(registry, poll_seconds=POLL_SECONDS, stale_after=stale_after),
+        SqlAllowances(engine),
+        records,
+        recent,
+        SqlApprovals(records, recent, consent_hash(settings)),
+        audit_trail(settings),
+        keys,
+        salt,
+    )
 
 
 def build(settings: Settings, listeners: Listeners) -> Service:
     """Put a worker's parts together."""
-    sessions, one_time = session_store(settings), one_time_store(settings)
-    audit = audit_trail(settings)
+    parts = _parts(settings)
+    sessions, one_time, snapshot = parts.sessions, parts.one_time, parts.snapshot
     policy = attribution_policy(settings.network)
     plan = AddressPlan(
         direct=[(direct.network, direct.ip_domain) for direct in settings.network.direct],
@@ -204,16 +275,18 @@ def build(settings: Settings, listeners: Listeners) -> Service:
     def located(origin: NetworkOrigin) -> LocatedDevice | Reason:
         return locate(origin, sessions, plan, policy, clock.now())
 
-    applications = ConfiguredApplications(settings.applications)
     issuers = {issuer.issuer: _external_issuer(issuer) for issuer in settings.external_issuers}
-    access = AccessCheck(AccessTokens(one_time, issuers, clock.now), applications, sessions, policy, clock.now)
+    tokens = AccessTokens(one_time, issuers, clock.now)
+    access = AccessCheck(tokens, snapshot, parts.approvals, sessions, policy, clock.now)
+    credentials = ClientCredentials(settings.issuer, parts.keys, clock.now)
     limits = settings.limits
+    callers = CallerCheck(_configured_services(settings), snapshot, credentials.identify)
     interceptors = chain(
         rules=ACCESS_RULES,
-        audit=audit,
+        audit=parts.audit,
         buckets=TokenBuckets(limits.peer_rate, limits.peer_burst) if limits.peer_rate else None,
         access=access,
-        internal_services=_internal_services(settings),
+        callers=callers,
         origin=OriginCheck(
             TrustedEdges(settings.origin.trusted_edges, settings.origin.trusted_edge_identities), located
         ),
@@ -239,11 +312,22 @@ def build(settings: Settings, listeners: Listeners) -> Service:
         if listeners.internal_http is not None:
             application = _rest(internal, interceptors, {}, settings.internal.threads, internal=True)
             internal_http = InternalHttpServer(settings.internal, listeners.internal_http, application)
-    endpoints = _authorization_endpoints(settings, applications, one_time, access, located, audit)
-    http = _rest(public, interceptors, endpoints, settings.http.threads, internal=False)
+    oauth = endpoints(
+        settings,
+        applications=snapshot,
+        callers=callers,
+        credentials=credentials,
+        approvals=parts.approvals,
+        allowances=parts.allowances,
+        audit=parts.audit,
+        one_time=one_time,
+        salt=parts.salt,
+        subscriber_at=access.subscriber_at,
+        located=located,
+    )
+    http = _rest(public, interceptors, oauth, settings.http.threads, internal=False)
     ingress = _ingress(settings, listeners)
-    stores = (sessions, one_time, audit)
-    return Service(http, tuple(grpc_servers), internal_http, ingress, stores, settings.drain_seconds)
+    return Service(http, tuple(grpc_servers), internal_http, ingress, parts, settings.drain_seconds)
 
 
 def _rest(
@@ -284,58 +368,6 @@ def _note_ingress_refusal(reason: Reason) -> None:
     metrics.authorizations.labels("proxy_protocol", "access_denied", reason.value).inc()
 
 
-def _authorization_endpoints(
-    settings: Settings,
-    applications: ConfiguredApplications,
-    one_time: OneTimeStore,
-    access: AccessCheck,
-    located: Locate,
-    audit: AuditTrail,
-) -> Mapping[str, Mapping[str, Handler]]:
-    issuer = settings.issuer
-    keys, salt = signing(settings)
-    authorize = oauth_endpoint(
-        "authorize",
-        AuditKind.AUTHORIZATION,
-        AuthorizationEndpoint(issuer, applications, _device_of_request(settings, located), one_time, clock.now),
-        audit,
-    )
-    token = oauth_endpoint(
-        "token",
-        AuditKind.TOKEN,
-        TokenEndpoint(
-            audiences=frozenset({issuer, issuer + discovery.TOKEN_PATH}),
-            applications=applications,
-            one_time=one_time,
-            id_tokens=IdTokens(issuer, keys, salt),
-            subscriber_at=access.subscriber_at,
-            lifetime=seconds(settings.tokens.lifetime_seconds),
-            clock=clock.now,
-        ),
-        audit,
-    )
-    configuration = discovery.document(issuer)
-    return {
-        discovery.AUTHORIZE_PATH: {"GET": authorize, "POST": authorize},
-        discovery.TOKEN_PATH: {"POST": token},
-        discovery.JWKS_PATH: {"GET": lambda _: json_response(keys.jwks())},
-        discovery.DISCOVERY_PATH: {"GET": _always(configuration)},
-    }
-
-
-def _device_of_request(settings: Settings, located: Locate) -> Callable[[HttpRequest], LocatedDevice | Reason]:
-    policy = OriginPolicy(settings.origin.trusted_proxies, settings.origin.header)
-
-    def device(request: HttpRequest) -> LocatedDevice | Reason:
-        peer = parse_address(request.peer)
-        if peer is None:
-            return Reason.ORIGIN_MALFORMED
-        origin = resolve_origin(peer, request.header("FORWARDED"), request.header("X_FORWARDED_FOR"), policy)
-        return origin if isinstance(origin, Reason) else located(origin)
-
-    return device
-
-
 def _documents(routes: Sequence[Route]) -> Mapping[str, Mapping[str, Handler]]:
     """The documents of the APIs that have any of the routes."""
     found: dict[str, Mapping[str, Handler]] = {}
@@ -367,10 +399,16 @@ def _keys(settings: ExternalIssuerSettings) -> KeySource:
     return keys
 
 
-def _internal_services(settings: Settings) -> list[InternalService]:
-    if settings.internal is None:
-        return []
+def _configured_services(settings: Settings) -> list[ConfiguredService]:
     return [
-        InternalService(s.name, frozenset(s.roles), s.certificate_names, bytes.fromhex(s.token_sha256))
-        for s in settings.internal.services
+        ConfiguredService(
+            PrincipalClient(
+                Principal(service.name, frozenset(service.roles)),
+                client_id=service.name if service.jwks else "",
+                jwks=service.jwks,
+            ),
+            service.certificate_names,
+            bytes.fromhex(service.token_sha256),
+        )
+        for service in (settings.internal.services if settings.internal else ())
     ]

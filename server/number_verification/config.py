@@ -8,13 +8,13 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from number_verification.authorization.http_fetch import check_uri
 from number_verification.authorization.jose import ALGORITHMS
-from number_verification.authorization.jwks import StaticKeySet
+from number_verification.authorization.jwks import is_usable
 from number_verification.domain.clock import HOUR, SECOND, Milliseconds
 from number_verification.listener_settings import (
     AdminSettings,
@@ -167,54 +167,44 @@ class ExternalIssuerSettings(Section):
             raise ValueError("jwks_uri must be https, or http to loopback")
         if unknown := self.algorithms - ALGORITHMS:
             raise ValueError(f"{', '.join(sorted(unknown))} is not among {', '.join(sorted(ALGORITHMS))}")
-        if self.jwks and not StaticKeySet(self.jwks):
+        if self.jwks and not is_usable(self.jwks):
             raise ValueError("jwks holds no key that can be used: EC P-256, Ed25519, or RSA of 2048 bits and more")
         return self
 
 
-class ApplicationSettings(Section):
-    """An application that was onboarded."""
+class RegistrySettings(Section):
+    """Who is served: organizations, people, products, subscriptions and applications."""
 
-    client_id: str = Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")
-    name: str = Field(min_length=1)
-    jwks: dict[str, Any] = Field(repr=False)
-    redirect_uris: frozenset[str] = Field(min_length=1)
-    scopes: frozenset[str] = Field(min_length=1)
-    status: Literal["active", "suspended"] = "active"
+    url: str = Field(default="", repr=False)
+    """Of its database: `postgresql+psycopg://…`; absent for SQLite in the data directory."""
+    password_file: Path | None = None
+    """The password of the database, where the URL holds none."""
+    stale_after_seconds: float = Field(default=30, ge=1, le=3600)
+    """How long calls are answered by what was read last when the registry does not answer any more."""
+    allow_private_jwks_uris: tuple[Network, ...] = ()
+    """Networks other than the Internet from which the keys of applications may be fetched."""
 
-    @field_validator("redirect_uris")
-    @classmethod
-    def _are_exact(cls, uris: frozenset[str]) -> frozenset[str]:
-        for uri in uris:
-            # RFC 6749 §3.1.2: absolute and without a fragment; a wildcard would never match, and promise otherwise.
-            if "://" not in uri or "#" in uri or "*" in uri or not uri.isprintable() or " " in uri:
-                raise ValueError("a redirect URI must be absolute, without fragment and without wildcard")
-        return uris
+    @model_validator(mode="after")
+    def _has_its_password(self) -> Self:
+        if self.password_file is not None and not self.password_file.is_file():
+            raise ValueError(f"there is no file {self.password_file}")
+        return self
 
-    @field_validator("scopes")
-    @classmethod
-    def _have_a_purpose(cls, scopes: frozenset[str]) -> frozenset[str]:
-        if not any(scope.startswith("dpv:") for scope in scopes):
-            raise ValueError("no purpose (a scope that begins with dpv:) is agreed, so no token could ever be had")
-        return scopes
-
-    @field_validator("jwks")
-    @classmethod
-    def _is_a_key_set(cls, jwks: dict[str, Any]) -> dict[str, Any]:
-        keys = jwks.get("keys")
-        if isinstance(keys, list) and any(isinstance(key, dict) and ("d" in key or "k" in key) for key in keys):
-            raise ValueError("must hold public keys only")
-        if not StaticKeySet(jwks):
-            raise ValueError("must be a JWK set with a key that can be used: EC P-256, or RSA of 2048 bits and more")
-        return jwks
+    @property
+    def password(self) -> str:
+        """The password; empty where there is none."""
+        return self.password_file.read_text(encoding="utf-8").strip() if self.password_file else ""
 
 
 class LimitSettings(Section):
-    """How much one peer may ask."""
+    """How much one peer or device may ask, in front of everything else."""
 
     peer_rate: float | None = Field(default=None, gt=0)
-    """Calls a second of one peer address; absent for no limit."""
+    """Calls a second of one peer address, and as many token requests; absent for no limit."""
     peer_burst: int = Field(default=100, ge=1)
+    device_rate: float | None = Field(default=None, gt=0)
+    """Authorization requests a second of one device; absent for no limit."""
+    device_burst: int = Field(default=10, ge=1)
 
 
 class StoreSettings(Section):
@@ -256,7 +246,7 @@ class Settings(Section):
     origin: OriginSettings = OriginSettings()
     tokens: TokenSettings = TokenSettings()
     external_issuers: tuple[ExternalIssuerSettings, ...] = ()
-    applications: tuple[ApplicationSettings, ...] = ()
+    registry: RegistrySettings = RegistrySettings()
     limits: LimitSettings = LimitSettings()
     store: StoreSettings = StoreSettings()
     audit: AuditSettings = AuditSettings()
@@ -297,12 +287,12 @@ class Settings(Section):
             named = [service.name for service in self.internal.services if service.certificate_names]
             if named and self.internal.tls is None:
                 yield f"internal.tls: is needed, {', '.join(named)} would be known by a certificate"
-        if _repeats([application.client_id for application in self.applications]):
-            yield "applications: a client_id is used twice"
+            if _repeats([service.name for service in self.internal.services]):
+                yield "internal.services: a name is used twice"
         if _repeats([issuer.issuer for issuer in self.external_issuers]):
             yield "external_issuers: an issuer is named twice"
-        if not self.applications and not self.external_issuers:
-            yield "applications, external_issuers: both are empty, so nobody could call"
+        if any(issuer.issuer == self.issuer for issuer in self.external_issuers):
+            yield "external_issuers: names our own issuer, whose tokens for the internal services would then pass"
 
 
 def _repeats(values: Sequence[object]) -> bool:

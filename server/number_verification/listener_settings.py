@@ -4,9 +4,11 @@ import ipaddress
 import ssl
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from number_verification.authorization.jwks import is_usable
 
 Network = IPv4Network | IPv6Network
 
@@ -100,17 +102,27 @@ class GrpcSettings(Section):
 
 
 class InternalServiceSettings(Section):
-    """A service of the operator."""
+    """A service of the operator, or its staff."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")
+    """Also its client id, where it has keys."""
     roles: frozenset[Literal["session-feed", "session-read", "operator-staff", "consent-manager"]] = Field(min_length=1)
     certificate_names: frozenset[str] = frozenset()
     token_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    jwks: dict[str, Any] = Field(default_factory=dict, repr=False)
+    """The public keys by which it asks for tokens of the client-credentials grant."""
 
     @model_validator(mode="after")
     def _can_be_known(self) -> Self:
-        if not self.certificate_names and not self.token_sha256:
-            raise ValueError("needs certificate_names or token_sha256 to be known by")
+        if not self.certificate_names and not self.token_sha256 and not self.jwks:
+            raise ValueError("needs certificate_names, token_sha256 or jwks to be known by")
+        keys = self.jwks.get("keys")
+        if isinstance(keys, list) and any(isinstance(key, dict) and ("d" in key or "k" in key) for key in keys):
+            raise ValueError("jwks must hold public keys only")
+        if self.jwks and not is_usable(self.jwks):
+            raise ValueError(
+                "jwks must be a JWK set with a key that can be used: EC P-256, or RSA of 2048 bits and more"
+            )
         return self
 
 

@@ -31,6 +31,9 @@ from number_verification.listener_settings import ListenAddress, TlsSettings
 from number_verification.listening import bound_address, reserve
 from number_verification.onetime.store import OneTimeStore
 from number_verification.registry.audit.trail import AuditTrail
+from number_verification.registry.database import migrate
+from number_verification.registry.sql import SqlRegistry
+from number_verification.registry.store import Registry
 from number_verification.rest import forms
 from number_verification.sessions.feeds.radius.listener import open_socket
 from number_verification.sessions.store import SessionStore
@@ -69,6 +72,7 @@ class Supervisor:
         self._failure: Exception | None = None
         self._feed: multiprocessing.process.BaseProcess | None = None
         self._stores = _usable_stores(settings)
+        self._registry = _usable_registry(settings)
         self._listeners, self._admin = self._reserve()
         self._server = self._http_server()
 
@@ -130,6 +134,7 @@ class Supervisor:
             "session_store": sessions.probe,
             "one_time_store": one_time.probe,
             "audit": audit.probe,
+            "registry": self._registry.probe,
             "feed": self._probe_feed,
             "http": lambda: _connect(self._listeners.http),
             "grpc": lambda: _connect(self._listeners.grpc),
@@ -187,7 +192,7 @@ class Supervisor:
             if self._feed.is_alive():
                 self._feed.kill()
         self._admin.stop()
-        for store in self._stores:
+        for store in (*self._stores, self._registry):
             store.close()
         for reserved in self._reserved:
             reserved.close()
@@ -273,9 +278,21 @@ def _usable_stores(settings: Settings) -> tuple[SessionStore, OneTimeStore, Audi
         for store in stores:
             store.probe()
         app.signing(settings)
+        app.consent_hash(settings)
     except (StoreUnavailable, KeyFileUnusable) as error:
         raise ConfigurationRefused([f"data_dir: {error}"]) from None
     return stores
+
+
+def _usable_registry(settings: Settings) -> Registry:
+    try:
+        engine = app.registry_database(settings)
+        migrate(engine)
+        registry = SqlRegistry(engine)
+        registry.probe()
+    except StoreUnavailable as error:
+        raise ConfigurationRefused([f"registry: {str(error).removeprefix('registry: ')}"]) from None
+    return registry
 
 
 def _connect(address: ListenAddress) -> None:

@@ -24,7 +24,8 @@ from number_verification.domain.refusal import Reason
 from number_verification.domain.session import Ipv4Address
 from number_verification.onetime.lmdb import LmdbOneTimeStore
 from number_verification.sandbox.devices import APN
-from number_verification.sandbox.run import CLIENT_ID, DESCRIPTION, SCOPES
+from number_verification.sandbox.registration import CLIENT_ID, CUSTOMER
+from number_verification.sandbox.run import DESCRIPTION, SCOPES
 from number_verification.sessions.lmdb import LmdbSessionStore
 
 LOOPBACK = "127.0.0.1"
@@ -91,6 +92,8 @@ class Service:
             issued_at=now,
             expires_at=now + 300 * SECOND,
             anchor=SessionAnchor(session.key, session.began, found.subscriber, address),
+            application=f"{CUSTOMER}/applications/bank",
+            customer=CUSTOMER,
         )
         return Permit(reference_tokens.issue(grant, self._one_time), population.phone_number(serial))
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from joserfc.jwk import ECKey
 
-from functional.service import PURPOSE, READ_SCOPE, SCRIPT, VERIFY_SCOPE, Service
+from functional.registered import application, customer, register
+from functional.service import SCRIPT, Service
 
 SECRET = "a secret for gateways on loopback only"
 SERVICE_TOKEN = "a-service-token-of-the-tests"
 APN = "internet"
 REDIRECT_URI = "http://127.0.0.1:9999/callback"
-OTHER_PURPOSE = "dpv:ServiceProvision"
 
 
 def free_ports(number: int) -> list[int]:
@@ -90,8 +90,14 @@ class Setup:
                     "algorithms": ["ES256"],
                 }
             ],
-            "applications": [self._application(index) for index in range(2)],
         }
+        self.registered = customer(
+            *(
+                application(index, public(key), [REDIRECT_URI, f"{REDIRECT_URI}?with=query"])
+                for index, key in enumerate(self.keys)
+            )
+        )
+        """What the registry holds when the service starts."""
         self.description: dict[str, Any] = {
             "issuer": self.issuer,
             "api_root": self.issuer,
@@ -115,15 +121,6 @@ class Setup:
             },
         }
 
-    def _application(self, index: int) -> dict[str, Any]:
-        return {
-            "client_id": f"client-{index}",
-            "name": f"The application {index}",
-            "jwks": public(self.keys[index]),
-            "redirect_uris": [REDIRECT_URI, f"{REDIRECT_URI}?with=query"],
-            "scopes": ["openid", PURPOSE, OTHER_PURPOSE, VERIFY_SCOPE, READ_SCOPE],
-        }
-
 
 def toml(content: Mapping[str, Any]) -> str:
     """A configuration as a file."""
@@ -142,6 +139,7 @@ def _value(value: Any) -> str:
 def start_service(directory: Path, setup: Setup) -> Service:
     """Start it and wait until it is ready."""
     config, log_path = directory / "config.toml", directory / "log"
+    register(Path(setup.content["data_dir"]), setup.registered)
     config.write_text(toml(setup.content))
     with log_path.open("ab") as log:
         process = subprocess.Popen([SCRIPT, "serve", "--config", config], stderr=log, stdout=log)

@@ -4,6 +4,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -11,9 +12,11 @@ from urllib.parse import urlencode
 import pytest
 
 from functional.authorization import CHALLENGE, PHONE_1, OAuthClient, callback
+from functional.registered import OTHER_PURPOSE
 from functional.service import PURPOSE, READ_SCOPE, VERIFY_SCOPE, Service, request
-from functional.serving import OTHER_PURPOSE, REDIRECT_URI, Setup, running_service
+from functional.serving import REDIRECT_URI, Setup, running_service
 from functional.transports import Rest
+from number_verification.domain.onboarding.application import ApplicationState
 
 OFF_NET = "127.1.0.7"
 
@@ -301,7 +304,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """With a suspended application, and a redirect URI that has a query of its own."""
     directory: Path = tmp_path_factory.mktemp("service")
     setup = Setup(directory / "data")
-    setup.content["applications"][1]["status"] = "suspended"
+    setup.registered[-1] = replace(setup.registered[-1], state=ApplicationState.SUSPENDED)  # type: ignore[call-arg]
     with running_service(directory, setup) as service:
         yield service
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from functional.registered import OTHER_PURPOSE
 from functional.sandbox import FREE_PORTS
 from functional.service import SCRIPT
-from functional.serving import OTHER_PURPOSE, Setup, free_ports, key_pair, refused_start, toml
+from functional.serving import Setup, free_ports, key_pair, refused_start, toml
 
 Content = dict[str, Any]
 Change = Callable[[Content], object]
@@ -86,7 +87,7 @@ UNSAFE: dict[str, tuple[Change, str]] = {
     ),
     "a service that cannot be known": (
         lambda c: c["internal"]["services"][0].pop("token_sha256"),
-        r"internal\.services\.0: needs certificate_names or token_sha256",
+        r"internal\.services\.0: needs certificate_names, token_sha256 or jwks",
     ),
     "an unknown role": (
         lambda c: c["internal"]["services"][0].update(roles=["admin"]),
@@ -125,42 +126,43 @@ UNSAFE: dict[str, tuple[Change, str]] = {
         lambda c: c["external_issuers"][0].update(audience=""),
         r"external_issuers\.0\.audience",
     ),
-    "nobody may call": (
-        lambda c: c.update(applications=[], external_issuers=[]),
-        r"applications, external_issuers: both are empty",
+    "our own issuer as an external one": (
+        lambda c: c["external_issuers"][0].update(issuer=c["issuer"]),
+        r"external_issuers: names our own issuer",
     ),
-    "an application twice": (
-        lambda c: c["applications"].append(c["applications"][0]),
-        r"applications: a client_id is used twice",
+    "a service named twice": (
+        lambda c: c["internal"]["services"].append(c["internal"]["services"][0]),
+        r"internal\.services: a name is used twice",
     ),
-    "an application's private key": (
-        lambda c: c["applications"][0].update(jwks={"keys": [key_pair()]}),
-        r"applications\.0\.jwks: must hold public keys only",
+    "a service's private key": (
+        lambda c: c["internal"]["services"][0].update(jwks={"keys": [key_pair()]}),
+        r"internal\.services\.0: jwks must hold public keys only",
     ),
-    "an application with a secret": (
-        lambda c: c["applications"][0].update(jwks={"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}),
-        r"applications\.0\.jwks",
+    "a service with a secret": (
+        lambda c: c["internal"]["services"][0].update(jwks={"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}),
+        r"internal\.services\.0: jwks must hold public keys only",
     ),
-    "an application without keys": (
-        lambda c: c["applications"][0].update(jwks={"keys": []}),
-        r"applications\.0\.jwks",
+    "a service without a usable key": (
+        lambda c: c["internal"]["services"][0].update(jwks={"keys": []}),
+        r"internal\.services\.0: jwks must be a JWK set",
     ),
-    "a redirect URI with a wildcard": (
-        lambda c: c["applications"][0].update(redirect_uris=["https://bank.example/*"]),
-        r"applications\.0\.redirect_uris",
+    "a service that is no client": (
+        lambda c: c["internal"]["services"][0].update(name="a name"),
+        r"internal\.services\.0\.name",
     ),
-    "a relative redirect URI": (
-        lambda c: c["applications"][0].update(redirect_uris=["/callback"]),
-        r"applications\.0\.redirect_uris",
+    "applications, which the registry holds": (
+        lambda c: c.update(applications=[]),
+        r"applications: Extra inputs are not permitted",
     ),
-    "a redirect URI with a fragment": (
-        lambda c: c["applications"][0].update(redirect_uris=["https://bank.example/#x"]),
-        r"applications\.0\.redirect_uris",
+    "a registry that is never fresh": (
+        lambda c: c.update(registry={"stale_after_seconds": 0}),
+        r"registry\.stale_after_seconds",
     ),
-    "an application without purpose": (
-        lambda c: c["applications"][0].update(scopes=["openid"]),
-        r"applications\.0\.scopes: no purpose",
+    "a registry whose password is missing": (
+        lambda c: c.update(registry={"password_file": "/nowhere"}),
+        r"registry: there is no file /nowhere",
     ),
+    "a device that may never ask": (lambda c: c.update(limits={"device_rate": 0}), r"limits\.device_rate"),
     "a setting nobody knows": (lambda c: c.update(htpp={}), r"htpp: Extra inputs are not permitted"),
     "a nested setting nobody knows": (lambda c: c["http"].update(tsl={}), r"http\.tsl: Extra inputs"),
     "a port that is none": (lambda c: c["http"].update(listen="127.0.0.1:99999"), r"http\.listen: must be HOST:PORT"),
@@ -202,16 +204,16 @@ def test_the_good_one_is_accepted(tmp_path: Path, good: Content) -> None:
 
 def test_every_fault_of_a_section_is_named_at_once(tmp_path: Path, good: Content) -> None:
     content = copy.deepcopy(good)
-    for case in ("http in the open", "issuer without TLS", "nobody may feed", "nobody may call"):
+    for case in ("http in the open", "issuer without TLS", "nobody may feed", "an issuer named twice"):
         UNSAFE[case][0](content)
     said = refused_start(tmp_path, content)
-    for expected in (r"http\.listen", r"issuer", r"internal\.services", r"applications, external_issuers"):
+    for expected in (r"http\.listen", r"issuer", r"internal\.services", r"external_issuers"):
         assert re.search(rf"^  {expected}", said, re.MULTILINE), said
     content = copy.deepcopy(good)
-    for case in ("a setting nobody knows", "an application without purpose", "no APN", "a port that is none"):
+    for case in ("a setting nobody knows", "a service that is no client", "no APN", "a port that is none"):
         UNSAFE[case][0](content)
     said = refused_start(tmp_path, content)
-    for expected in (r"htpp", r"applications\.0\.scopes", r"network\.apns", r"http\.listen"):
+    for expected in (r"htpp", r"internal\.services\.0\.name", r"network\.apns", r"http\.listen"):
         assert re.search(rf"^  {expected}", said, re.MULTILINE), said
 
 
@@ -295,6 +297,11 @@ def a_link_to_nowhere(data: Path) -> None:
     data.symlink_to("/nowhere/at/all")
 
 
+def a_corrupt_registry(data: Path) -> None:
+    data.mkdir()
+    (data / "registry.db").write_bytes(b"not SQLite" * 10_000)
+
+
 BROKEN: list[Callable[[Path], None]] = [
     a_file,
     a_file_for_a_store("sessions"),
@@ -311,6 +318,15 @@ def test_a_data_directory_that_cannot_be_used(tmp_path: Path, breakage: Callable
     breakage(tmp_path / "data")
     said = refused_start(tmp_path, setup.content)
     assert re.search(r"^  data_dir: .*data", said, re.MULTILINE), said
+
+
+@pytest.mark.parametrize("url", ["", "postgresql+psycopg://127.0.0.1:9/x", "mysql://x/y", "nonsense"])
+def test_a_registry_that_cannot_be_used(tmp_path: Path, url: str) -> None:
+    setup = Setup(tmp_path / "data")
+    a_corrupt_registry(tmp_path / "data")
+    setup.content["registry"] = {"url": url}
+    said = refused_start(tmp_path, setup.content)
+    assert re.search(r"^  registry: \w", said, re.MULTILINE), said
 
 
 def test_a_sandbox_elsewhere_than_on_loopback(tmp_path: Path) -> None:

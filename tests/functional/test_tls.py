@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import grpc
 import pytest
-from joserfc.jwk import ECKey
 
 from functional.certificates import Authority
+from functional.registered import CUSTOMER, customer, register
+from number_verification.domain.onboarding.person import Person, PersonRole
 from number_verification.gen.subscribersession.v1 import subscriber_session_pb2 as pb
 
 SCRIPT = Path(sys.executable).parent / "number-verification"
@@ -55,7 +56,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     certificate, key = authority.issue("service.example", "server")
     tls = {"certificate": str(certificate), "key": str(key)}
     http, grpc_port, internal = free_port(), free_port(), free_port()
-    jwk = ECKey.generate_key("P-256").as_dict(private=False)
     settings = {
         "data_dir": str(directory / "data"),
         "issuer": f"https://127.0.0.1:{http}",
@@ -69,19 +69,17 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "admin": {"listen": f"127.0.0.1:{free_port()}"},
         "network": {"apns": ["internet"], "direct": [{"network": "127.0.0.0/8"}]},
         "store": {"session_megabytes": 16, "one_time_megabytes": 16},
-        "applications": [
-            {
-                "client_id": "app",
-                "name": "An application",
-                "jwks": {"keys": [jwk]},
-                "redirect_uris": ["https://app.example/callback"],
-                "scopes": ["dpv:FraudPreventionAndDetection", "number-verification:verify"],
-            }
-        ],
     }
     config = directory / "config.toml"
     config.write_text("".join(f"{name} = {toml(value)}\n" for name, value in settings.items()))
-    (directory / "data").mkdir()
+    ada = Person(
+        name=f"{CUSTOMER}/people/ada",
+        display_name="Ada",
+        roles=frozenset({PersonRole.ADMINISTRATOR}),
+        client_id="ada",
+        certificate_names=frozenset({"ada.example"}),
+    )
+    register(directory / "data", [*customer(), ada])
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen([SCRIPT, "serve", "--config", config], stderr=log)
     try:
@@ -154,6 +152,11 @@ def test_an_internal_service_is_known_by_its_certificate(served: Served) -> None
 
 def test_another_certificate_of_the_same_authority_is_nobody(served: Served) -> None:
     assert resolve(served, served.authority.issue("other.example", "other")) is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_person_is_known_by_their_certificate(served: Served) -> None:
+    """Known, and without the role that this method asks for."""
+    assert resolve(served, served.authority.issue("ada.example", "ada")) is grpc.StatusCode.PERMISSION_DENIED
 
 
 def test_without_a_certificate_there_is_no_connection(served: Served) -> None:

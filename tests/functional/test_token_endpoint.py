@@ -336,7 +336,7 @@ def test_client_secret_basic_is_refused(oauth: OAuthClient) -> None:
     [
         ({"grant_type": None}, "invalid_request"),
         ({"grant_type": "refresh_token"}, "unsupported_grant_type"),
-        ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
+        ({"grant_type": "client_credentials"}, "unauthorized_client"),
         ({"grant_type": "password"}, "unsupported_grant_type"),
         ({"grant_type": "implicit"}, "unsupported_grant_type"),
         ({"grant_type": "urn:ietf:params:oauth:grant-type:device_code"}, "unsupported_grant_type"),

@@ -18,7 +18,8 @@ from number_verification.authorization.oauth import (
     query_parameters,
 )
 from number_verification.authorization.scopes import OPENID, purpose_of, requested_scopes
-from number_verification.domain.application import Application, Applications
+from number_verification.domain.application import Application, Applications, Flow
+from number_verification.domain.approval import Approvals
 from number_verification.domain.clock import Clock
 from number_verification.domain.grant import AuthenticationMethod, SessionAnchor
 from number_verification.domain.location import LocatedDevice
@@ -40,12 +41,14 @@ class AuthorizationEndpoint:
         issuer: our issuer identifier.
         applications: who may ask.
         locate: the device that a request came from, or why none may be named.
+        approvals: whether its subscriber agrees.
         one_time: keeps the codes.
     """
 
     issuer: str
     applications: Applications
     locate: Callable[[HttpRequest], LocatedDevice | Reason]
+    approvals: Approvals
     one_time: OneTimeStore
     clock: Clock
 
@@ -82,8 +85,7 @@ class AuthorizationEndpoint:
         self, request: HttpRequest, parameters: Mapping[str, str], application: Application, redirect_uri: str
     ) -> str:
         _check_supported(parameters)
-        if application.objection is not None:
-            raise OAuthError("unauthorized_client", "the application is not active", application.objection)
+        _check_standing(application)
         scopes = requested_scopes(parameters.get("scope", ""), application)
         note = notes.current()
         note.purpose = purpose_of(scopes)
@@ -96,9 +98,12 @@ class AuthorizationEndpoint:
         if isinstance(device, Reason):
             # One text for every reason: a stranger must not learn who a user's operator is (design D6).
             raise OAuthError("access_denied", "the device was not authenticated by the mobile network", device)
-        now = self.clock()
-        session = device.session.sessions[0]
         note.method, note.phone_number = AuthenticationMethod.NETWORK, device.session.subscriber.phone_number
+        now = self.clock()
+        objection = self.approvals.objection(device.session.subscriber, application, note.purpose, scopes, now)
+        if objection is not None:
+            raise OAuthError("consent_required", "the user has not agreed to this", objection)
+        session = device.session.sessions[0]
         anchor = SessionAnchor(session.key, session.began, device.session.subscriber, device.address)
         authorization = codes.Authorization(
             application.client_id, redirect_uri, scopes, challenge, parameters.get("nonce", ""), now, anchor
@@ -123,6 +128,16 @@ def _check_supported(parameters: Mapping[str, str]) -> None:
         raise invalid_request("state has characters that are not allowed, or is too long")
     if not is_printable(parameters.get("nonce", ""), MAX_NONCE):
         raise invalid_request("nonce has characters that are not allowed, or is too long")
+
+
+def _check_standing(application: Application) -> None:
+    if application.objection is not None:
+        raise OAuthError("unauthorized_client", "the application may not be served now", application.objection)
+    if Flow.AUTHORIZATION_CODE not in application.flows:
+        raise OAuthError("unauthorized_client", "this flow is not agreed", Reason.FLOW_NOT_ALLOWED)
+    if application.requires_signed_request:
+        # One that came with the request was refused as not supported already.
+        raise OAuthError("invalid_request", "a signed request object is needed", Reason.SIGNED_REQUEST_MISSING)
 
 
 def redirection(redirect_uri: str, answer: Mapping[str, str], state: str, issuer: str) -> HttpResponse:

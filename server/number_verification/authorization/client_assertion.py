@@ -1,12 +1,11 @@
 """Client authentication by `private_key_jwt` (RFC 7523 §3, OpenID Connect Core §9, CAMARA security profile)."""
 
-import threading
+from collections.abc import Callable
 
 from number_verification.authorization import jose, replay
 from number_verification.authorization.claims import check_audience, check_times, text
-from number_verification.authorization.jose import InvalidToken, VerificationKey
-from number_verification.authorization.jwks import StaticKeySet
-from number_verification.domain.application import Application, Applications
+from number_verification.authorization.client_keys import Client, ClientKeys
+from number_verification.authorization.jose import InvalidToken, KeySource, VerificationKey
 from number_verification.domain.clock import Milliseconds
 from number_verification.domain.refusal import Reason
 from number_verification.onetime.store import OneTimeStore
@@ -26,7 +25,6 @@ _DESCRIPTIONS = {
     Reason.TOKEN_CLAIMS: (
         "the client assertion must hold iss and sub (both the client id), aud, iat, exp (at most 300 s later) and jti"
     ),
-    Reason.APPLICATION_SUSPENDED: "the client is suspended",
 }
 
 
@@ -44,41 +42,29 @@ class ClientAuthenticationFailed(Exception):
         self.description = description
 
 
-class _KeyCache:
-    """The imported keys of applications: importing a key takes about as long as checking a signature with it.
+class ClientNotServed(Exception):
+    """The client is who it says, but may not be served now.
 
     Args:
-        limit: the greatest number of applications; the one that was added first goes first.
+        client: who.
+        reason: why, for the operator.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._entries: dict[str, tuple[object, StaticKeySet]] = {}
-        self._guard = threading.Lock()
-
-    def of(self, application: Application) -> StaticKeySet:
-        """The application's keys as they are now."""
-        entry = self._entries.get(application.client_id)
-        if entry is not None and entry[0] == application.jwks:
-            return entry[1]
-        keys = StaticKeySet(application.jwks)
-        with self._guard:
-            if len(self._entries) >= self._limit and application.client_id not in self._entries:
-                del self._entries[next(iter(self._entries))]
-            self._entries[application.client_id] = application.jwks, keys
-        return keys
-
-
-_keys = _KeyCache(4096)
+    def __init__(self, client: Client, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.client = client
+        self.reason = reason
 
 
 class _OrDecoy:
     """The keys of a client, and a decoy where it has none that fits: that takes as long, and fails as well.
 
-    Otherwise the time that a refusal takes would tell which clients there are (design D6).
+    Otherwise the time that a refusal takes would tell which clients there are (design D6). Fetching the keys that a
+    client publishes takes longer than that, and that they cannot be had is said: it happens seldom, and whoever is
+    to be told to try again must be told so.
     """
 
-    def __init__(self, keys: StaticKeySet | None) -> None:
+    def __init__(self, keys: KeySource | None) -> None:
         self._keys = keys
 
     def find(self, kid: str | None, algorithm: str) -> VerificationKey:
@@ -90,59 +76,66 @@ def verify_client_assertion(
     assertion: str,
     assertion_type: str,
     client_id_param: str | None,
-    applications: Applications,
+    find: Callable[[str], Client | None],
+    keys: ClientKeys,
     audiences: frozenset[str],
     one_time: OneTimeStore,
     now: Milliseconds,
-) -> Application:
-    """The application that signed a client assertion. The assertion is used up.
+) -> Client:
+    """The client that signed a client assertion. The assertion is used up.
 
     Args:
         assertion: `client_assertion`.
         assertion_type: `client_assertion_type`.
         client_id_param: `client_id`, if it was sent; it must agree (RFC 7521 §4.2).
-        applications: where the client is looked up.
+        find: how the client is looked up by its client id.
+        keys: where its keys are found.
         audiences: what `aud` may name.
         one_time: where assertions are used up.
         now: when the assertion was received.
 
     Raises:
         ClientAuthenticationFailed: it is not good. That a client is not known looks to the caller like a signature that
-            is not good; that it is suspended is only said to whoever has its key.
+            is not good.
+        ClientNotServed: it is good, but the client may not be served; only told to whoever has its key.
+        KeysUnavailable: the client publishes its keys, and they cannot be had.
         StoreUnavailable: the assertion cannot be used up.
     """
     if assertion_type != ASSERTION_TYPE:
         raise ClientAuthenticationFailed(Reason.INPUT_MALFORMED, f"client_assertion_type must be {ASSERTION_TYPE}")
     try:
-        return _verified(assertion, client_id_param, applications, audiences, one_time, now)
+        client = _verified(assertion, client_id_param, find, keys, audiences, one_time, now)
     except InvalidToken as refused:
         raise ClientAuthenticationFailed(refused.reason, _DESCRIPTIONS.get(refused.reason, _FAILED)) from None
+    if client.objection is not None:
+        raise ClientNotServed(client, client.objection)
+    return client
 
 
 def _verified(
     assertion: str,
     client_id_param: str | None,
-    applications: Applications,
+    find: Callable[[str], Client | None],
+    keys: ClientKeys,
     audiences: frozenset[str],
     one_time: OneTimeStore,
     now: Milliseconds,
-) -> Application:
+) -> Client:
     client_id = text(jose.unverified_claims(assertion), "sub")
-    application = applications.find(client_id)
-    keys = _OrDecoy(_keys.of(application) if application else None)
+    client = find(client_id)
     try:
-        _, claims = jose.verify(assertion, keys, algorithms=ALGORITHMS, types=_TYPES)
+        _, claims = jose.verify(
+            assertion, _OrDecoy(keys.of(client) if client else None), algorithms=ALGORITHMS, types=_TYPES
+        )
     except InvalidToken as refused:
-        if application is None and refused.reason is Reason.TOKEN_SIGNATURE:
+        if client is None and refused.reason is Reason.TOKEN_SIGNATURE:
             raise InvalidToken(Reason.APPLICATION_UNKNOWN) from None
         raise
-    if application is None:
+    if client is None:
         raise InvalidToken(Reason.APPLICATION_UNKNOWN)
     if text(claims, "iss") != client_id or client_id_param not in (None, client_id):
         raise InvalidToken(Reason.TOKEN_CLAIMS)
     check_audience(claims, audiences)
     times = check_times(claims, now)
     replay.use_up(one_time, client_id, text(claims, "jti"), times)
-    if application.objection is not None:
-        raise InvalidToken(application.objection)
-    return application
+    return client

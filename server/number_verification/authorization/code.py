@@ -26,6 +26,7 @@ class Authorization(NamedTuple):
     code_challenge: str
     nonce: str
     authenticated_at: Milliseconds
+    """When the device was located and the subscriber's approval was looked up."""
     anchor: SessionAnchor
 
     def __repr__(self) -> str:

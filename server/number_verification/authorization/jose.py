@@ -321,6 +321,10 @@ class SigningKey:
         except (JoseError, ValueError, TypeError, AttributeError, OverflowError):
             raise UnusableKey("malformed key") from None
 
+    def verification_key(self) -> VerificationKey:
+        """The key to check its signatures with."""
+        return VerificationKey(self._key, self.kid, frozenset({"ES256"}))
+
     def private_jwk(self) -> dict[str, Any]:
         """The key with its private part, to be kept."""
         return dict(self._key.as_dict(private=True))

@@ -57,6 +57,14 @@ class StaticKeySet:
         return fitting[0] if len(fitting) == 1 else None
 
 
+def is_usable(jwks: Mapping[str, Any]) -> bool:
+    """Whether something is a JWK set with at least one key that signatures can be checked with."""
+    try:
+        return bool(StaticKeySet(jwks))
+    except ValueError:
+        return False
+
+
 def _monotonic() -> Milliseconds:
     return time.monotonic_ns() // 1_000_000
 
@@ -76,6 +84,8 @@ class RemoteKeySet:
         stale_for: how long the keys serve when they cannot be fetched again, from the last time they were.
         max_bytes: the greatest size of the document.
         timeout: seconds for one fetch from its beginning to its end.
+        waiting: places for calls that wait for a fetch, where more key sets share them; a call that finds none free
+            does not wait.
 
     Raises:
         ValueError: the address is not allowed.
@@ -92,6 +102,7 @@ class RemoteKeySet:
         stale_for: Milliseconds = 24 * HOUR,
         max_bytes: int = 65_536,
         timeout: float = 3.0,
+        waiting: threading.BoundedSemaphore | None = None,
     ) -> None:
         check_uri(uri)
         self._uri = uri
@@ -102,6 +113,7 @@ class RemoteKeySet:
         self._stale_for = stale_for
         self._max_bytes = max_bytes
         self._timeout = timeout
+        self._waiting = waiting
         self._guard = threading.Lock()
         self._fetched: tuple[StaticKeySet, Milliseconds] | None = None
         self._attempted: Milliseconds | None = None
@@ -146,8 +158,15 @@ class RemoteKeySet:
         fetch = self._start()
         if fetch is None and wait_for_others:
             fetch = self._running
-        if fetch is not None:
+        if fetch is None:
+            return
+        if self._waiting is None:
             fetch.wait(self._timeout)
+        elif self._waiting.acquire(blocking=False):
+            try:
+                fetch.wait(self._timeout)
+            finally:
+                self._waiting.release()
 
     def _start(self) -> threading.Event | None:
         """Begin a fetch unless one runs or the last one began too recently. The event is set when it ends."""

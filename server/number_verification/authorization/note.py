@@ -12,15 +12,19 @@ from number_verification.rest.http import HttpResponse
 class Note:
     """One request. Filled in as far as it gets."""
 
-    __slots__ = ("application", "method", "phone_number", "purpose", "redirect")
+    __slots__ = ("application", "method", "phone_number", "principal", "purpose", "redirect", "withheld")
 
     def __init__(self) -> None:
         self.application: Application | None = None
+        self.principal = ""
+        """The name of the principal that asked, where it was no application."""
         self.purpose = ""
         self.method: AuthenticationMethod | None = None
         self.phone_number = ""
         self.redirect: Callable[[OAuthError], HttpResponse] | None = None
         """Makes the answer that tells an error by redirect, where errors are told so."""
+        self.withheld: Callable[[], None] | None = None
+        """To be called if the answer is not given out after all."""
 
 
 _current: ContextVar[Note] = ContextVar("note")

@@ -27,7 +27,7 @@ class OAuthError(Exception):
         description: for the developer at the caller's side. No internals, none of the caller's values.
         reason: why, for the operator.
         status: of the answer where it is not a redirect.
-        retry_after: seconds, for 503.
+        retry_after: seconds, for 429 and 503.
         challenge: `WWW-Authenticate`, for clients that tried to authenticate by `Authorization` (RFC 6749 §5.2).
     """
 
@@ -55,6 +55,11 @@ class OAuthError(Exception):
 def invalid_request(description: str) -> OAuthError:
     """The request is malformed."""
     return OAuthError("invalid_request", description, Reason.INPUT_MALFORMED)
+
+
+def too_many_requests(reason: Reason, retry_after: int) -> OAuthError:
+    """The client, or its peer, asks more often than agreed."""
+    return OAuthError("too_many_requests", "try again later", reason, status=429, retry_after=retry_after)
 
 
 def query_parameters(request: HttpRequest) -> dict[str, str]:

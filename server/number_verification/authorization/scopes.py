@@ -36,10 +36,20 @@ def requested_scopes(scope: str, application: Application) -> frozenset[str]:
         raise _invalid("offline_access cannot be had with number-verification scopes")
     if not purpose_of(scopes):
         raise _invalid("exactly one purpose (a scope that begins with dpv:) is needed")
-    if not scopes <= application.scopes:
-        raise _invalid("a scope is not among those agreed for the application")
+    objection = objection_to(scopes, application)
+    if objection is not None:
+        raise _invalid("a scope or the purpose is not among those agreed for the application", objection)
     return scopes
 
 
-def _invalid(description: str) -> OAuthError:
-    return OAuthError("invalid_scope", description, Reason.SCOPE_MISSING)
+def objection_to(scopes: frozenset[str], application: Application) -> Reason | None:
+    """Why an application may not have these scopes, a purpose among them; None if it may."""
+    beyond = scopes - application.scopes
+    if not beyond:
+        return None
+    only_purposes = all(scope.startswith(PURPOSE_PREFIX) for scope in beyond)
+    return Reason.PURPOSE_NOT_ALLOWED if only_purposes else Reason.SCOPE_MISSING
+
+
+def _invalid(description: str, reason: Reason = Reason.SCOPE_MISSING) -> OAuthError:
+    return OAuthError("invalid_scope", description, reason)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from number_verification import log
 from number_verification.authorization import key_files
-from number_verification.authorization.jose import SigningKey, UnusableKey, parse_object
+from number_verification.authorization.jose import SigningKey, UnusableKey, VerificationKey, parse_object
 from number_verification.authorization.key_files import KeyFileUnusable
 from number_verification.domain import clock as clocks
 from number_verification.domain.clock import HOUR, MINUTE, Clock, Milliseconds
@@ -37,7 +37,7 @@ _Entries = Sequence[_Entry]
 
 
 class SigningKeys:
-    """Signs, and says with which keys to check. Safe for threads and processes.
+    """Signs, and says with which keys to check; a `KeySource` for what we signed. Safe for threads and processes.
 
     Args:
         directory: where the keys are kept; created, and filled, if need be.
@@ -73,6 +73,13 @@ class SigningKeys:
         """The public keys as a JWK set: the one in use, its successor, and those whose tokens may still be around."""
         entries, now = self._current_entries(), self._clock()
         return {"keys": [entry.key.public_jwk() for entry in _still_needed(entries, now)]}
+
+    def find(self, kid: str | None, algorithm: str) -> VerificationKey | None:
+        """The published key with this identifier. Whatever we sign names its key."""
+        for entry in _still_needed(self._current_entries(), self._clock()):
+            if entry.key.kid == kid and algorithm == "ES256":
+                return entry.key.verification_key()
+        return None
 
     def rotate(self) -> None:
         """Bring the next key into use now.

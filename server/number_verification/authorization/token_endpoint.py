@@ -1,27 +1,28 @@
-"""The token endpoint: a code, and proof of who the client is, for an access token (RFC 6749 §4.1.3)."""
+"""The token endpoint: who the client is, whether it may have a token now, and which grant it asks for."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from number_verification.authorization import code as codes
+from number_verification import log
 from number_verification.authorization import note as notes
-from number_verification.authorization import reference_tokens
-from number_verification.authorization.client_assertion import ClientAuthenticationFailed, verify_client_assertion
-from number_verification.authorization.id_token import IdTokens
-from number_verification.authorization.oauth import (
-    NO_STORE,
-    OAuthError,
-    form_parameters,
-    invalid_request,
-    json_response,
+from number_verification.authorization.client_assertion import (
+    ClientAuthenticationFailed,
+    ClientNotServed,
+    verify_client_assertion,
 )
-from number_verification.authorization.scopes import OPENID, purpose_of
-from number_verification.domain.application import Application, Applications
-from number_verification.domain.clock import SECOND, Clock, Milliseconds
-from number_verification.domain.grant import AccessGrant, AuthenticationMethod, SessionAnchor
+from number_verification.authorization.client_credentials import ClientCredentials
+from number_verification.authorization.client_keys import Client, ClientKeys
+from number_verification.authorization.code_exchange import CodeExchange
+from number_verification.authorization.jose import KeysUnavailable
+from number_verification.authorization.oauth import OAuthError, form_parameters, invalid_request, too_many_requests
+from number_verification.domain.allowance import Shortage
+from number_verification.domain.application import NO_LIMITS, Application, Flow
+from number_verification.domain.clock import Clock, Milliseconds
+from number_verification.domain.faults import StoreUnavailable
+from number_verification.domain.onboarding.principal import PrincipalClient
 from number_verification.domain.refusal import Reason
-from number_verification.domain.session import Subscriber
 from number_verification.onetime.store import OneTimeStore
+from number_verification.registry.store import Allowances
 from number_verification.rest.http import HttpRequest, HttpResponse
 
 
@@ -31,16 +32,20 @@ class TokenEndpoint:
 
     Args:
         audiences: what a client assertion may name as its audience: the endpoint's address and the issuer.
-        subscriber_at: who stands behind the session that a code is bound to, or why nobody does any more.
-        lifetime: of access tokens, at most 300 s (CAMARA Number Verification PR 226).
+        find: the application or the principal with a client id.
+        keys: with which they sign their assertions.
+        allowances: counts the tokens of applications whose plan has limits.
+        exchange: a code for a token, for applications.
+        client_credentials: tokens for principals.
     """
 
     audiences: frozenset[str]
-    applications: Applications
+    find: Callable[[str], Client | None]
+    keys: ClientKeys
     one_time: OneTimeStore
-    id_tokens: IdTokens
-    subscriber_at: Callable[[SessionAnchor], Subscriber | Reason]
-    lifetime: Milliseconds
+    allowances: Allowances
+    exchange: CodeExchange
+    client_credentials: ClientCredentials
     clock: Clock
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -50,14 +55,25 @@ class TokenEndpoint:
             OAuthError: no token for this request.
         """
         parameters = form_parameters(request)
-        application = self._authenticated(request, parameters)
-        notes.current().application = application
-        if parameters.get("grant_type") != "authorization_code":
-            error = "unsupported_grant_type" if "grant_type" in parameters else "invalid_request"
-            raise OAuthError(error, "grant_type must be authorization_code", Reason.INPUT_MALFORMED)
-        return self._exchange(parameters, application)
+        client = self._authenticated(request, parameters)
+        _note(client)
+        match parameters.get("grant_type"):
+            case "authorization_code" if isinstance(client, Application):
+                return self._exchange(request, parameters, client)
+            case "client_credentials" if isinstance(client, PrincipalClient):
+                return self.client_credentials.issue(parameters, client)
+            case "authorization_code" | "client_credentials":
+                raise OAuthError("unauthorized_client", "this grant is not for this client", Reason.FLOW_NOT_ALLOWED)
+            case None:
+                raise invalid_request("grant_type is needed")
+            case _:
+                raise OAuthError(
+                    "unsupported_grant_type",
+                    "grant_type must be authorization_code or client_credentials",
+                    Reason.INPUT_MALFORMED,
+                )
 
-    def _authenticated(self, request: HttpRequest, parameters: Mapping[str, str]) -> Application:
+    def _authenticated(self, request: HttpRequest, parameters: Mapping[str, str]) -> Client:
         if request.header("AUTHORIZATION") is not None:
             raise OAuthError(
                 "invalid_client",
@@ -71,67 +87,74 @@ class TokenEndpoint:
                 parameters.get("client_assertion", ""),
                 parameters.get("client_assertion_type", ""),
                 parameters.get("client_id"),
-                self.applications,
+                self.find,
+                self.keys,
                 self.audiences,
                 self.one_time,
                 self.clock(),
             )
+        except ClientNotServed as refused:
+            _note(refused.client)
+            raise OAuthError("unauthorized_client", "the client may not be served now", refused.reason) from None
         except ClientAuthenticationFailed as failure:
-            if failure.reason is Reason.APPLICATION_SUSPENDED:
-                raise OAuthError("unauthorized_client", failure.description, failure.reason) from None
             raise OAuthError("invalid_client", failure.description, failure.reason, status=401) from None
+        except KeysUnavailable as unavailable:
+            raise OAuthError(
+                "temporarily_unavailable",
+                "the keys at the client's jwks_uri cannot be had",
+                Reason.ISSUER_UNREACHABLE,
+                status=503,
+                retry_after=unavailable.retry_after,
+            ) from None
 
-    def _exchange(self, parameters: Mapping[str, str], application: Application) -> HttpResponse:
+    def _exchange(self, request: HttpRequest, parameters: Mapping[str, str], application: Application) -> HttpResponse:
+        if Flow.AUTHORIZATION_CODE not in application.flows:
+            raise OAuthError("unauthorized_client", "this flow is not agreed", Reason.FLOW_NOT_ALLOWED)
+        if application.requires_dpop:
+            # Proofs are not read yet. A token without one must not be had by whoever demands that there is one.
+            missing = request.header("DPOP") is None
+            description = "a DPoP proof is needed" if missing else "DPoP proofs are not supported"
+            raise OAuthError("invalid_dpop_proof", description, Reason.DPOP_MISSING)
         code = parameters.get("code")
         if code is None:
             raise invalid_request("code is needed")
-        authorization = codes.take(code, self.one_time)
+        if application.limits == NO_LIMITS:
+            return self.exchange(code, parameters, application)
+        return self._within_allowance(application, lambda: self.exchange(code, parameters, application))
+
+    def _within_allowance(self, application: Application, issue: Callable[[], HttpResponse]) -> HttpResponse:
+        """Issue a token, and count it: before the code is taken, so that a client that must wait can use it later."""
         now = self.clock()
-        expires_at = now + self.lifetime
-        if authorization is None:
-            token_key = codes.token_to_revoke(code, self.one_time, expires_at)
-            if token_key is not None:
-                reference_tokens.revoke(token_key, self.one_time)
-            raise _invalid_grant(Reason.TOKEN_USED if token_key else Reason.TOKEN_UNKNOWN)
-        if authorization.client_id != application.client_id:
-            raise _invalid_grant(Reason.CALLER_UNKNOWN)
-        note = notes.current()
-        note.purpose, note.method = purpose_of(authorization.scopes), AuthenticationMethod.NETWORK
-        note.phone_number = authorization.anchor.subscriber.phone_number
-        if authorization.redirect_uri != parameters.get("redirect_uri"):
-            raise _invalid_grant(Reason.INPUT_MALFORMED)
-        if not codes.proves_possession(authorization, parameters.get("code_verifier", "")):
-            raise _invalid_grant(Reason.TOKEN_SIGNATURE)
-        subscriber = self.subscriber_at(authorization.anchor)
-        if isinstance(subscriber, Reason):
-            raise _invalid_grant(subscriber)
-        grant = AccessGrant(
-            client_id=application.client_id,
-            scopes=authorization.scopes,
-            purpose=purpose_of(authorization.scopes),
-            method=AuthenticationMethod.NETWORK,
-            authenticated_at=authorization.authenticated_at,
-            issued_at=now,
-            expires_at=expires_at,
-            anchor=authorization.anchor,
-            application=application.name,
-            customer=application.customer,
-            channel_partner=application.channel_partner,
-        )
-        token = reference_tokens.issue(grant, self.one_time)
-        if not codes.token_given(code, reference_tokens.key_of(token), self.one_time, expires_at):
-            reference_tokens.revoke(reference_tokens.key_of(token), self.one_time)
-            raise _invalid_grant(Reason.TOKEN_USED)
-        answer: dict[str, object] = {
-            "access_token": token,
-            "token_type": "Bearer",
-            "expires_in": self.lifetime // SECOND,
-            "scope": " ".join(sorted(authorization.scopes)),
-        }
-        if OPENID in authorization.scopes:
-            answer["id_token"] = self.id_tokens.issue(grant, token, authorization.nonce)
-        return json_response(answer, headers=NO_STORE)
+        shortage = self.allowances.spend(application.client_id, application.limits, now)
+        if shortage is not None:
+            raise _short(shortage)
+        try:
+            answer = issue()
+        except BaseException:
+            self._refund(application, now)
+            raise
+        notes.current().withheld = lambda: self._refund(application, now)
+        return answer
+
+    def _refund(self, application: Application, spent_at: Milliseconds) -> None:
+        try:
+            self.allowances.refund(application.client_id, application.limits, spent_at)
+        except StoreUnavailable as fault:
+            # What went wrong first is what the client is told. It has one token less than was agreed.
+            log.fault("allowance_not_refunded", fault, message=str(fault))
 
 
-def _invalid_grant(reason: Reason) -> OAuthError:
-    return OAuthError("invalid_grant", "the code is not good, or is not yours, or was used", reason)
+def _note(client: Client) -> None:
+    match client:
+        case Application():
+            notes.current().application = client
+        case PrincipalClient():
+            notes.current().principal = client.principal.name
+
+
+def _short(shortage: Shortage) -> OAuthError:
+    if shortage.reason is Reason.APPLICATION_RATE:
+        return too_many_requests(shortage.reason, shortage.retry_after)
+    return OAuthError(
+        "quota_exceeded", "the agreed quota is used up", shortage.reason, status=429, retry_after=shortage.retry_after
+    )

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from number_verification.domain.application import Applications
+from number_verification.domain.application import Application, Applications
+from number_verification.domain.approval import Approvals
 from number_verification.domain.attribution import AttributionPolicy
 from number_verification.domain.clock import Clock
 from number_verification.domain.grant import AccessGrant, AuthenticationMethod, SessionAnchor
@@ -18,6 +19,8 @@ class Authenticated(NamedTuple):
     grant: AccessGrant
     subscriber: Subscriber
     """Whose device it is. The IMSI is empty for grants of external issuers, which vouch for a number only."""
+    application: Application | None
+    """As it stands now; None for clients that an external issuer onboarded itself."""
 
     def __repr__(self) -> str:
         return f"Authenticated({self.grant!r}, …)"
@@ -42,6 +45,7 @@ class AccessCheck:
 
     redeem: TokenRedeemer
     applications: Applications
+    approvals: Approvals
     sessions: SessionDirectory
     policy: AttributionPolicy
     clock: Clock
@@ -53,12 +57,17 @@ class AccessCheck:
             Refusal: UNAUTHENTICATED for a bad token or a dead grant; UNAVAILABLE where that cannot be told.
         """
         grant = self.redeem(token)
-        if grant.anchor is None:
-            return Authenticated(grant, Subscriber("", grant.phone_number))
-        subscriber = self.subscriber_at(grant.anchor)
+        subscriber = self.subscriber_at(grant.anchor) if grant.anchor else Subscriber("", grant.phone_number)
         if isinstance(subscriber, Reason):
             raise Refusal(Kind.UNAUTHENTICATED, subscriber)
-        return Authenticated(grant, subscriber)
+        application = self.applications.find(grant.client_id)
+        if application is not None and not grant.application:
+            grant = grant._replace(
+                application=application.name,
+                customer=application.customer,
+                channel_partner=application.channel_partner,
+            )
+        return Authenticated(grant, subscriber, application)
 
     def subscriber_at(self, anchor: SessionAnchor) -> Subscriber | Reason:
         """The subscriber of the session that a grant is founded on, or why the session no longer stands for them."""
@@ -69,21 +78,41 @@ class AccessCheck:
             return Reason.OTHER_SUBSCRIBER
         return now_there.subscriber
 
-    def authorize(self, grant: AccessGrant, scopes: frozenset[str]) -> None:
-        """Check that the application may be served and that the grant holds every scope.
+    def authorize(self, authenticated: Authenticated, scopes: frozenset[str]) -> None:
+        """Check that the subscriber still agrees, that the application may be served, and that the scopes are held.
+
+        Both the grant and the application's plan must hold every scope.
 
         Raises:
-            Refusal: PERMISSION_DENIED.
+            Refusal: UNAUTHENTICATED: the subscriber took back what the grant is founded on; PERMISSION_DENIED;
+                UNAVAILABLE where that cannot be told.
         """
-        application = self.applications.find(grant.client_id)
+        grant, application = authenticated.grant, authenticated.application
+        if application is not None:
+            self._check_approval(authenticated, application)
         if application is None:
             # An external issuer onboards its own clients; ours are all known.
             if grant.anchor is not None:
                 raise Refusal(Kind.PERMISSION_DENIED, Reason.APPLICATION_UNKNOWN)
         elif application.objection is not None:
             raise Refusal(Kind.PERMISSION_DENIED, application.objection)
+        elif not scopes <= application.scopes:
+            raise Refusal(Kind.PERMISSION_DENIED, Reason.SCOPE_MISSING)
+        elif grant.purpose not in application.legal_bases:
+            raise Refusal(Kind.PERMISSION_DENIED, Reason.PURPOSE_NOT_ALLOWED)
         if not scopes <= grant.scopes:
             raise Refusal(Kind.PERMISSION_DENIED, Reason.SCOPE_MISSING)
+
+    def _check_approval(self, authenticated: Authenticated, application: Application) -> None:
+        grant, phone_number = authenticated.grant, authenticated.subscriber.phone_number
+        if not phone_number:
+            return
+        # Whether the subscriber agrees was asked when our own grants were authenticated, and again when the token was
+        # issued. An external issuer is answerable for its own asking.
+        agreed_at = grant.authenticated_at if grant.anchor else grant.issued_at
+        withdrawn = self.approvals.withdrawal(phone_number, application, grant.purpose, agreed_at)
+        if withdrawn is not None:
+            raise Refusal(Kind.UNAUTHENTICATED, withdrawn)
 
 
 def require_mobile_authentication(grant: AccessGrant) -> None:

@@ -9,6 +9,7 @@ from grpc_interceptor import ServerInterceptor
 from number_verification.domain import clock
 from number_verification.domain.access import AccessCheck
 from number_verification.domain.audit import AuditLog
+from number_verification.domain.callers import CallerCheck
 from number_verification.domain.contract import AccessRule
 from number_verification.domain.rate import TokenBuckets
 from number_verification.interceptors.audit import AuditInterceptor
@@ -17,7 +18,7 @@ from number_verification.interceptors.limits import LimitsInterceptor
 from number_verification.interceptors.observe import ObserveInterceptor
 from number_verification.interceptors.origin import OriginCheck, OriginInterceptor
 from number_verification.interceptors.refusals import ErrorsInterceptor
-from number_verification.interceptors.token import InternalService, TokenInterceptor
+from number_verification.interceptors.token import TokenInterceptor
 from number_verification.interceptors.validation import ValidationInterceptor
 
 Behaviour: TypeAlias = Callable[[Any, grpc.ServicerContext], Any]
@@ -33,7 +34,7 @@ def chain(
     audit: AuditLog,
     buckets: TokenBuckets | None,
     access: AccessCheck,
-    internal_services: Sequence[InternalService],
+    callers: CallerCheck,
     origin: OriginCheck,
 ) -> tuple[ServerInterceptor, ...]:
     """The list, outermost first. Its order is part of the contract: 401 before 403 before 400, and 429 before all."""
@@ -43,7 +44,7 @@ def chain(
         ErrorsInterceptor(),
         AuditInterceptor(audit, frozenset(rules), clock.now),
         LimitsInterceptor(buckets),
-        TokenInterceptor(rules, access, internal_services),
+        TokenInterceptor(rules, access, callers),
         OriginInterceptor(rules, origin),
         ValidationInterceptor(),
     )

@@ -41,7 +41,7 @@ class Call:
         self.principal: Principal | None = None
         """Set by the token interceptor for calls of internal services that may be made."""
         self.caller = ""
-        """Who calls: the client id of an application, or the name of an internal service."""
+        """Who calls: the client id of an application, or the name of a principal."""
         self.refusal: Refusal | None = None
         """Set by the errors interceptor when the call is refused."""
 

@@ -1,16 +1,14 @@
 """5. The token: who calls, and whether they may call this method."""
 
-import hashlib
-import hmac
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
 from grpc_interceptor import ServerInterceptor
 
 from number_verification.domain.access import AccessCheck
+from number_verification.domain.callers import CallerCheck, authorize
 from number_verification.domain.contract import AccessRule, Caller
 from number_verification.domain.refusal import Kind, Reason, Refusal
 from number_verification.interceptors.call import Call, current
@@ -20,33 +18,19 @@ _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")
 """RFC 6750 §2.1; the scheme is case-insensitive (RFC 9110 §11.1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class InternalService:
-    """A service of the operator that may call internal methods."""
-
-    name: str
-    roles: frozenset[str]
-    certificate_names: frozenset[str] = frozenset()
-    """Names in its client certificate, any of which identifies it."""
-    token_digest: bytes = field(default=b"", repr=False)
-    """SHA-256 of its service token; empty where it has none."""
-
-
 class TokenInterceptor(ServerInterceptor):
     """Lets a call in by its method's access rule. A method without a rule does not exist for the outside.
 
     Args:
         rules: the access rules of the contract by full method name.
         access: for callers with an access token.
-        internal_services: for callers that are services of the operator.
+        callers: for principals: services of the operator, and people.
     """
 
-    def __init__(
-        self, rules: Mapping[str, AccessRule], access: AccessCheck, internal_services: Sequence[InternalService]
-    ) -> None:
+    def __init__(self, rules: Mapping[str, AccessRule], access: AccessCheck, callers: CallerCheck) -> None:
         self._rules = rules
         self._access = access
-        self._internal_services = internal_services
+        self._callers = callers
 
     def intercept(
         self, method: Callable[..., Any], request_or_iterator: Any, context: grpc.ServicerContext, method_name: str
@@ -59,24 +43,14 @@ class TokenInterceptor(ServerInterceptor):
         if rule.caller is Caller.API_CONSUMER:
             call.authenticated = self._access.authenticate(_bearer_token(call))
             call.caller = call.authenticated.grant.client_id
-            self._access.authorize(call.authenticated.grant, rule.scopes)
+            self._access.authorize(call.authenticated, rule.scopes)
         else:
-            service = self._internal_service(call, context)
-            call.caller = service.name
-            if not service.roles & rule.roles:
-                raise Refusal(Kind.PERMISSION_DENIED, Reason.ROLE_MISSING)
+            caller = self._callers.by_certificate(peer_identities(context))
+            if caller is None:
+                caller = self._callers.by_token(_bearer_token(call))
+            call.caller = caller.principal.name
+            call.principal = authorize(caller, rule.roles)
         return method(request_or_iterator, context)
-
-    def _internal_service(self, call: Call, context: grpc.ServicerContext) -> InternalService:
-        names = peer_identities(context)
-        for service in self._internal_services:
-            if names & service.certificate_names:
-                return service
-        digest = hashlib.sha256(_bearer_token(call).encode()).digest()
-        for service in self._internal_services:
-            if service.token_digest and hmac.compare_digest(service.token_digest, digest):
-                return service
-        raise Refusal(Kind.UNAUTHENTICATED, Reason.CALLER_UNKNOWN)
 
 
 def _bearer_token(call: Call) -> str:

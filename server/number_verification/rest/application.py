@@ -92,6 +92,8 @@ def oauth_endpoint(name: str, kind: AuditKind, handler: Handler, audit: AuditLog
             error = _as_oauth_error(exception, correlator)
             response = error_response(error)
         if not _recorded(audit, kind, name, correlator, note, error) and error is None:
+            if note.withheld is not None:
+                note.withheld()
             error = _unavailable(Reason.AUDIT_UNAVAILABLE)
             error.redirect = note.redirect and note.redirect(error)
             response = error_response(error)
@@ -106,6 +108,7 @@ def oauth_endpoint(name: str, kind: AuditKind, handler: Handler, audit: AuditLog
             application=application.name if application else "",
             customer=application.customer if application else "",
             channel_partner=application.channel_partner if application else "",
+            principal=note.principal,
             microseconds=int((time.perf_counter() - started) * 1e6),
         )
         metrics.authorizations.labels(name, code, reason).inc()
@@ -133,6 +136,7 @@ def _recorded(
         application=application.name if application else "",
         customer=application.customer if application else "",
         channel_partner=application.channel_partner if application else "",
+        principal=note.principal,
         method=note.method.value if note.method else "",
         purpose=note.purpose,
     )

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 from number_verification import app
 from number_verification.config import ConfigurationRefused, Settings, parse
+from number_verification.domain.faults import StoreUnavailable
 from number_verification.listener_settings import ListenAddress
 from number_verification.listening import with_port
 from number_verification.sandbox import devices, keys
 from number_verification.sandbox.core import RADIUS_CLIENT, MobileCore
+from number_verification.sandbox.registration import CLIENT_ID, REDIRECT_URI, register
 from number_verification.supervisor import Supervisor
 
 DESCRIPTION = "sandbox.json"
-CLIENT_ID = "bank"
-REDIRECT_URI = "http://127.0.0.1:9999/callback"
 SCOPES = (
     "openid",
     "dpv:FraudPreventionAndDetection",
@@ -69,6 +69,10 @@ def run(
     except OSError as error:
         raise ConfigurationRefused([f"http: {addresses.http} cannot be had: {error.strerror}"]) from None
     settings = sandbox_settings(data_dir, addresses, own)
+    try:
+        register(settings, own)
+    except StoreUnavailable as error:
+        raise ConfigurationRefused([f"data-dir: {error}"]) from None
     stopping = threading.Event()
 
     def started(listeners: app.Listeners) -> None:
@@ -144,15 +148,6 @@ def sandbox_settings(data_dir: Path, addresses: Addresses, own: keys.SandboxKeys
                     "audience": f"http://{http}",
                     "jwks": keys.public(own.external_issuer),
                     "algorithms": ["ES256"],
-                }
-            ],
-            "applications": [
-                {
-                    "client_id": CLIENT_ID,
-                    "name": "A bank that came directly",
-                    "jwks": keys.public(own.bank),
-                    "redirect_uris": [REDIRECT_URI],
-                    "scopes": SCOPES,
                 }
             ],
             "store": {"session_megabytes": 1024, "one_time_megabytes": 64},

@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey
 
-from number_verification.authorization import client_assertion, jose
+from number_verification.authorization import jose
 from number_verification.authorization.client_assertion import (
     ASSERTION_TYPE,
     ClientAuthenticationFailed,
+    ClientNotServed,
     verify_client_assertion,
 )
+from number_verification.authorization.client_keys import Client, ClientKeys
+from number_verification.authorization.http_fetch import fetch_public_document
 from number_verification.domain.application import Application
+from number_verification.domain.onboarding.principal import Principal, PrincipalClient
 from number_verification.domain.refusal import Reason
 from unit.authorization.support import EC, NOW, OKP, REMOVED, RSA, SECONDS, DictStore, changed, mint, public
 
@@ -39,13 +43,15 @@ CLAIMS = {
     "iss": "bank", "sub": "bank", "aud": ENDPOINT, "iat": SECONDS, "exp": SECONDS + 300, "jti": "assertion-1",
 }  # fmt: skip
 
+CLIENT_KEYS = ClientKeys(fetch_public_document)
+
 
 class Registry:
-    def __init__(self, *applications: Application) -> None:
-        self._applications = {application.client_id: application for application in applications}
+    def __init__(self, *clients: Client) -> None:
+        self._clients = {client.client_id: client for client in clients}
 
-    def find(self, client_id: str) -> Application | None:
-        return self._applications.get(client_id)
+    def find(self, client_id: str) -> Client | None:
+        return self._clients.get(client_id)
 
 
 def authenticate(
@@ -56,9 +62,10 @@ def authenticate(
     store: DictStore | None = None,
     registry: Registry | None = None,
     now: int = NOW,
-) -> Application:
+) -> Client:
+    find = (registry or Registry(BANK, SHOP)).find
     return verify_client_assertion(
-        assertion, assertion_type, client_id, registry or Registry(BANK, SHOP), AUDIENCES, store or DictStore(), now
+        assertion, assertion_type, client_id, find, CLIENT_KEYS, AUDIENCES, store or DictStore(), now
     )
 
 
@@ -211,7 +218,12 @@ def test_a_stranger_cannot_tell_which_clients_there_are(monkeypatch: pytest.Monk
 
 def test_a_suspended_client_is_told_so_only_with_its_own_key() -> None:
     shop = {**CLAIMS, "iss": "shop", "sub": "shop"}
-    assert failure(assertion(shop)).reason is Reason.APPLICATION_SUSPENDED
+    store = DictStore()
+    with pytest.raises(ClientNotServed) as refused:
+        authenticate(assertion(shop), store=store)
+    assert refused.value.reason is Reason.APPLICATION_SUSPENDED
+    # Used up all the same: it was good.
+    assert failure(assertion(shop), store=store).reason is Reason.TOKEN_USED
     assert failure(assertion(shop, key=ECKey.generate_key("P-256", {"kid": "ec"}))).reason is Reason.TOKEN_SIGNATURE
 
 
@@ -224,12 +236,13 @@ def test_keys_that_change_count_at_once() -> None:
     assert authenticate(assertion()) is BANK
 
 
-def test_the_key_cache_is_bounded_and_used() -> None:
-    cache = client_assertion._KeyCache(3)
-    first = [cache.of(replace(BANK, client_id=str(number))) for number in range(4)]
-    assert len(cache._entries) == 3
-    assert [cache.of(replace(BANK, client_id=str(number), jwks=public(EC, RSA, OKP))) for number in (1, 2, 3)] == first[
-        1:
-    ]
-    assert cache.of(replace(BANK, client_id="0")) is not first[0]
-    assert len(cache._entries) == 3
+def test_a_principal_authenticates_like_an_application() -> None:
+    ada = PrincipalClient(Principal("organizations/bank/people/ada", frozenset({"user"})), "bank", public(EC))
+    registry = Registry(ada)
+    assert authenticate(assertion(), registry=registry) is ada
+    suspended = Registry(replace(ada, objection=Reason.PERSON_SUSPENDED))
+    with pytest.raises(ClientNotServed) as refused:
+        authenticate(assertion(), registry=suspended)
+    assert refused.value.reason is Reason.PERSON_SUSPENDED
+    keyless = Registry(replace(ada, jwks={}))
+    assert failure(assertion(), registry=keyless).reason is Reason.TOKEN_SIGNATURE

@@ -36,7 +36,7 @@ def the_list(**changes: Any) -> tuple[Any, ...]:
         "audit": None,
         "buckets": None,
         "access": None,
-        "internal_services": [],
+        "callers": None,
         "origin": None,
     }
     return chain(**{**parts, **changes})

@@ -1,7 +1,10 @@
 """The interceptors in a real gRPC server around a servicer that only says that it was reached (pytest-grpc)."""
 
 import hashlib
+import json
+import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -10,27 +13,47 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from number_verification import errors
+from number_verification.authorization import jose
+from number_verification.authorization.client_credentials import ClientCredentials
+from number_verification.authorization.signing_keys import SigningKeys
+from number_verification.domain import clock
 from number_verification.domain.access import AccessCheck
 from number_verification.domain.application import Application
 from number_verification.domain.attribution import AttributionPolicy
 from number_verification.domain.audit import AuditKind, AuditRecord
+from number_verification.domain.callers import CallerCheck, ConfiguredService
 from number_verification.domain.contract import AccessRule, Caller, OriginNeed
 from number_verification.domain.faults import StoreFull
 from number_verification.domain.grant import AccessGrant, AuthenticationMethod
+from number_verification.domain.onboarding.application import ApplicationState
+from number_verification.domain.onboarding.entity import Entity
+from number_verification.domain.onboarding.organization import OrganizationState
+from number_verification.domain.onboarding.person import PersonState
+from number_verification.domain.onboarding.principal import Principal, PrincipalClient
 from number_verification.domain.origin import NetworkOrigin
 from number_verification.domain.rate import TokenBuckets
 from number_verification.domain.refusal import Kind, Reason, Refusal, Violation
 from number_verification.gen.numberverification.v2 import number_verification_pb2 as pb
 from number_verification.interceptors import chain
+from number_verification.interceptors.call import current
 from number_verification.interceptors.origin import OriginCheck
-from number_verification.interceptors.token import InternalService
 from number_verification.origin.attestation import TrustedEdges
+from number_verification.registry.snapshot import Snapshot
 from number_verification.services.handlers import Method, handler
+from unit.registry.entities import FRAUD, MemoryRegistry, application, everything, organization, person, product
+from unit.registry.entities import SERVICE as SERVICE_PROVISION
 
 SERVICE = "test.Service"
 SCOPE = "number-verification:verify"
 SERVICE_TOKEN = "service-token"
-DIGEST = hashlib.sha256(SERVICE_TOKEN.encode()).digest()
+ISSUER = "https://issuer.example"
+SERVICES = [
+    ConfiguredService(
+        PrincipalClient(Principal("core", frozenset({"session-read"})), ""),
+        token_digest=hashlib.sha256(SERVICE_TOKEN.encode()).digest(),
+    ),
+    ConfiguredService(PrincipalClient(Principal("staff", frozenset({"operator-staff"})), "staff")),
+]
 
 GRANT = AccessGrant(
     client_id="external",
@@ -51,7 +74,15 @@ GRANTS = {
     "by-password": GRANT._replace(method=AuthenticationMethod.OTHER),
     "by-sim": GRANT._replace(method=AuthenticationMethod.SIM),
     "suspended": GRANT._replace(client_id="suspended"),
+    "ours": GRANT._replace(client_id="bank-app", purpose=FRAUD, application="", customer="", channel_partner=""),
+    "ours-other-purpose": GRANT._replace(client_id="bank-app", purpose=SERVICE_PROVISION),
 }
+REGISTERED = [
+    *everything(),
+    application(
+        name="organizations/bank/applications/suspended", client_id="suspended", state=ApplicationState.SUSPENDED
+    ),
+]
 
 CONSUMER = AccessRule(Caller.API_CONSUMER, frozenset({SCOPE}), OriginNeed.MOBILE_NETWORK, frozenset())
 RULES = {
@@ -62,6 +93,9 @@ RULES = {
     ),
     f"/{SERVICE}/OtherRole": AccessRule(
         Caller.INTERNAL_SERVICE, frozenset(), OriginNeed.NONE, frozenset({"session-feed"})
+    ),
+    f"/{SERVICE}/People": AccessRule(
+        Caller.INTERNAL_SERVICE, frozenset(), OriginNeed.NONE, frozenset({"administrator", "operator-staff"})
     ),
     f"/{SERVICE}/Raises": CONSUMER,
     f"/{SERVICE}/Stream": CONSUMER,
@@ -76,8 +110,16 @@ grpc_max_workers = 4
 class Servicer:
     """Says that it was reached, or fails in the way that it was told."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path) -> None:
         self.reached = 0
+        self.principal: Principal | None = None
+        self.withdrawn: Reason | None = None
+        self.asked_since: list[int] = []
+        self.registry = MemoryRegistry(*REGISTERED)
+        self.snapshot = Snapshot(self.registry)
+        self.snapshot.refresh()
+        self.keys = SigningKeys(directory)
+        self.credentials = ClientCredentials(ISSUER, self.keys, clock.now)
         self.failure: Exception | None = None
         self.redeemed: list[str] = []
         self.buckets = TokenBuckets(rate=0.001, burst=10**6)
@@ -89,6 +131,29 @@ class Servicer:
             raise self.audit_failure
         self.records.append((record, phone_number))
 
+    def write(self, *entities: Entity) -> None:
+        """Change the registry, and let the snapshot know."""
+        self.registry.write(*entities)
+        self.snapshot.refresh()
+
+    def credentials_of(self, name: str, **claims: Any) -> str:
+        """A token of the client-credentials grant, with some claims changed."""
+        client = PrincipalClient(Principal("", frozenset()), name)
+        token: str = json.loads(self.credentials.issue({}, client).body)["access_token"]
+        if not claims:
+            return token
+        typ = claims.pop("typ", "at+jwt")
+        return self.keys.sign({**jose.unverified_claims(token), **claims}, typ=typ)
+
+    def objection(self, *_: object) -> Reason | None:
+        raise AssertionError("all that is on record is not looked into at a call")
+
+    def withdrawal(self, phone_number: str, application: Application, purpose: str, since: int) -> Reason | None:
+        assert phone_number == GRANT.phone_number
+        assert application.client_id in ("bank-app", "suspended")
+        self.asked_since.append(since)
+        return self.withdrawn
+
     def redeem(self, token: str) -> AccessGrant:
         self.redeemed.append(token)
         if token not in GRANTS:
@@ -97,30 +162,12 @@ class Servicer:
 
     def serve(self, request: Any, _: grpc.ServicerContext) -> pb.VerifyPhoneNumberResponse:
         self.reached += 1
+        self.principal = current.get().principal
         if self.failure is not None:
             raise self.failure
         if not isinstance(request, pb.VerifyPhoneNumberRequest):
             return pb.VerifyPhoneNumberResponse(device_phone_number_verified=len(list(request)) == 2)
         return pb.VerifyPhoneNumberResponse(device_phone_number_verified=True)
-
-
-class Applications:
-    def find(self, client_id: str) -> Application | None:
-        if client_id != "suspended":
-            return None
-        return Application(
-            client_id="suspended",
-            name="organizations/bank/applications/suspended",
-            customer="organizations/bank",
-            channel_partner="",
-            jwks={},
-            jwks_uri="",
-            redirect_uris=frozenset(),
-            flows=frozenset(),
-            scopes=frozenset(),
-            legal_bases={},
-            objection=Reason.APPLICATION_SUSPENDED,
-        )
 
 
 class NoBuckets(TokenBuckets):
@@ -135,8 +182,8 @@ class NoBuckets(TokenBuckets):
 
 
 @pytest.fixture(scope="module")
-def grpc_servicer() -> Servicer:
-    return Servicer()
+def grpc_servicer(tmp_path_factory: pytest.TempPathFactory) -> Servicer:
+    return Servicer(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +193,15 @@ def grpc_add_to_server() -> Callable[[Servicer, grpc.Server], None]:
             rules=RULES,
             audit=servicer,
             buckets=NoBuckets(servicer),
-            access=AccessCheck(servicer.redeem, Applications(), None, AttributionPolicy(frozenset()), lambda: 0),  # type: ignore[arg-type]
-            internal_services=[InternalService("core", frozenset({"session-read"}), token_digest=DIGEST)],
+            access=AccessCheck(
+                servicer.redeem,
+                servicer.snapshot,
+                servicer,
+                None,  # type: ignore[arg-type] - no grant here is founded on a session
+                AttributionPolicy(frozenset()),
+                lambda: 0,
+            ),
+            callers=CallerCheck(SERVICES, servicer.snapshot, servicer.credentials.identify),
             origin=OriginCheck(TrustedEdges(), _locate),
         )
         names = [*(name.rpartition("/")[2] for name in RULES), "NoRule"]
@@ -172,6 +226,9 @@ def servicer(grpc_servicer: Servicer) -> Iterator[Servicer]:
     grpc_servicer.redeemed.clear()
     grpc_servicer.records.clear()
     yield grpc_servicer
+    grpc_servicer.withdrawn = None
+    grpc_servicer.asked_since.clear()
+    grpc_servicer.principal = None
     grpc_servicer.failure = grpc_servicer.audit_failure = None
     grpc_servicer.buckets = TokenBuckets(rate=0.001, burst=10**6)
 
@@ -214,6 +271,8 @@ def reason_of(error: Any) -> str:
         ("Consumer", SERVICE_TOKEN, "UNAUTHENTICATED"),
         ("Consumer", "no-scope", "PERMISSION_DENIED"),
         ("Consumer", "suspended", "PERMISSION_DENIED"),
+        ("Consumer", "ours", "OK"),
+        ("Consumer", "ours-other-purpose", "PERMISSION_DENIED"),
         ("Consumer", "by-password", "USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK"),
         ("AnyOrigin", "by-password", "OK"),
         ("AnyOrigin", "no-scope", "PERMISSION_DENIED"),
@@ -396,3 +455,145 @@ def test_whom_a_call_was_for_is_logged(
         '"application":"organizations/bank/applications/app","customer":"organizations/bank",'
         '"channel_partner":"organizations/hub"' in said
     )
+
+
+@pytest.mark.parametrize("withdrawn", [Reason.CONSENT_WITHDRAWN, Reason.OPTED_OUT])
+def test_a_withdrawal_kills_the_grant(call: Callable[..., str], servicer: Servicer, withdrawn: Reason) -> None:
+    """401 before 403: also where the application may not be served any more."""
+    assert call("Consumer", "ours") == "OK"
+    assert servicer.asked_since == [GRANT.issued_at]
+    servicer.withdrawn = withdrawn
+    for token in ("ours", "suspended"):
+        assert call("Consumer", token) == "UNAUTHENTICATED"
+    assert call("Consumer", "ours") == "UNAUTHENTICATED"
+    record, phone_number = servicer.records[-1]
+    assert (record.reason, record.application) == (withdrawn, "organizations/bank/applications/app")
+    assert phone_number == GRANT.phone_number
+    # Nobody of ours asked for it, so nobody here may take it back.
+    assert call("Consumer", "good") == "OK"
+    assert servicer.reached == 2
+
+
+@pytest.fixture
+def registered(servicer: Servicer) -> Iterator[Servicer]:
+    """A registry that a test may change."""
+    yield servicer
+    servicer.write(*REGISTERED)
+
+
+@pytest.mark.parametrize(
+    ("entity", "reason"),
+    [
+        (application(state=ApplicationState.REGISTERED), Reason.APPLICATION_NOT_ACTIVE),
+        (application(state=ApplicationState.SUSPENDED), Reason.APPLICATION_SUSPENDED),
+        (application(state=ApplicationState.RETIRED), Reason.APPLICATION_RETIRED),
+        (organization(state=OrganizationState.SUSPENDED), Reason.CUSTOMER_SUSPENDED),
+        (organization(state=OrganizationState.CLOSED), Reason.CUSTOMER_CLOSED),
+        (organization(channel_partner="organizations/hub"), Reason.CHANNEL_PARTNER_SUSPENDED),
+        (product(scopes=frozenset()), Reason.NOT_SUBSCRIBED),
+        (application(scopes=frozenset()), Reason.SCOPE_MISSING),
+        (application(purposes={}), Reason.PURPOSE_NOT_ALLOWED),
+    ],
+    ids=lambda value: value.value if isinstance(value, Reason) else "",
+)
+def test_standing_counts_at_the_call(
+    call: Callable[..., str], registered: Servicer, entity: Entity, reason: Reason
+) -> None:
+    registered.write(entity)
+    assert call("Consumer", "ours") == "PERMISSION_DENIED"
+    assert registered.records[-1][0].reason == reason
+    assert registered.reached == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "client_id", "outcome"),
+    [
+        ("People", "ada", "OK"),
+        ("People", "staff", "OK"),
+        ("Internal", "ada", "PERMISSION_DENIED"),
+        ("Internal", "staff", "PERMISSION_DENIED"),
+        ("People", "bank-app", "UNAUTHENTICATED"),
+        ("People", "core", "UNAUTHENTICATED"),
+        ("People", "nobody", "UNAUTHENTICATED"),
+        ("People", "", "UNAUTHENTICATED"),
+        ("Consumer", "ada", "UNAUTHENTICATED"),
+    ],
+)
+def test_tokens_of_the_client_credentials_grant(
+    call: Callable[..., str], servicer: Servicer, method: str, client_id: str, outcome: str
+) -> None:
+    token = servicer.credentials_of(client_id)
+    # It proves who calls, so it may be used again.
+    assert [call(method, token), call(method, token)] == [outcome, outcome]
+    assert servicer.reached == (2 if outcome == "OK" else 0)
+
+
+def test_a_use_case_is_told_who_calls(call: Callable[..., str], servicer: Servicer) -> None:
+    assert call("People", servicer.credentials_of("ada")) == "OK"
+    bank = "organizations/bank"
+    assert servicer.principal == Principal(f"{bank}/people/ada", frozenset({"administrator"}), bank)
+    assert servicer.records[-1][0].principal == f"{bank}/people/ada"
+    assert call("Internal", SERVICE_TOKEN) == "OK"
+    assert servicer.principal == Principal("core", frozenset({"session-read"}))
+    assert call("Consumer", "good") == "OK"
+    assert servicer.principal is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"iss": "https://other.example"}, Reason.TOKEN_ISSUER),
+        ({"aud": ISSUER}, Reason.TOKEN_AUDIENCE),
+        ({"aud": f"{ISSUER}/internal/"}, Reason.TOKEN_AUDIENCE),
+        ({"exp": int(time.time()) - 60, "iat": int(time.time()) - 120}, Reason.TOKEN_EXPIRED),
+        ({"exp": int(time.time()) + 10_000}, Reason.TOKEN_CLAIMS),
+        ({"client_id": 1}, Reason.TOKEN_CLAIMS),
+        ({"typ": "JWT"}, Reason.TOKEN_MALFORMED),
+    ],
+    ids=str,
+)
+def test_what_else_we_sign_lets_nobody_in(
+    call: Callable[..., str], servicer: Servicer, claims: dict[str, Any], reason: Reason
+) -> None:
+    assert call("People", servicer.credentials_of("ada", **dict(claims))) == "UNAUTHENTICATED"
+    assert servicer.records[-1][0].reason == reason
+
+
+def test_another_s_signature_lets_nobody_in(call: Callable[..., str], servicer: Servicer, tmp_path: Path) -> None:
+    forged = SigningKeys(tmp_path).sign(jose.unverified_claims(servicer.credentials_of("ada")), typ="at+jwt")
+    head, _, _ = servicer.credentials_of("ada").partition(".")
+    for token in (forged, f"{head}.{forged.partition('.')[2]}", "a.b.c", ".."):
+        assert call("People", token) == "UNAUTHENTICATED"
+    assert servicer.reached == 0
+
+
+@pytest.mark.parametrize(
+    ("entity", "outcome", "reason"),
+    [
+        (person(state=PersonState.SUSPENDED), "PERMISSION_DENIED", Reason.PERSON_SUSPENDED),
+        (person(state=PersonState.REMOVED), "UNAUTHENTICATED", Reason.CALLER_UNKNOWN),
+        (organization(state=OrganizationState.SUSPENDED), "PERMISSION_DENIED", Reason.CUSTOMER_SUSPENDED),
+        (person(roles=frozenset()), "PERMISSION_DENIED", Reason.ROLE_MISSING),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_token_is_worth_what_its_principal_is_now(
+    call: Callable[..., str], registered: Servicer, entity: Entity, outcome: str, reason: Reason
+) -> None:
+    """A suspension need not wait until the token expires."""
+    token = registered.credentials_of("ada")
+    assert call("People", token) == "OK"
+    registered.write(entity)
+    assert call("People", token) == outcome
+    assert registered.records[-1][0].reason == reason
+
+
+def test_a_registry_that_is_not_known_any_more(
+    call: Callable[..., str], servicer: Servicer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those the configuration names can go on; who the others are cannot be told."""
+    monkeypatch.setattr(servicer.snapshot, "_good_until", 0.0)
+    assert call("People", servicer.credentials_of("ada")) == "UNAVAILABLE"
+    assert call("Consumer", "ours") == "UNAVAILABLE"
+    assert call("Internal", SERVICE_TOKEN) == "OK"
+    assert call("People", servicer.credentials_of("staff")) == "OK"
