@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from conformance.approvals import ApprovalRecordsSuite, Opener, opened, writing_in
-from number_verification.registry.database import migrate, open_database
+from number_verification.registry.database import open_database
+from number_verification.registry.migration import migrate
 
 
 class TestSqliteApprovalRecords(ApprovalRecordsSuite):

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,19 +35,10 @@ class Done(NamedTuple):
 class Admin:
     """`number-verification admin`, by whoever the authorization server gives a token."""
 
-    def __init__(self, directory: Path, internal: Any, provider: AuthorizationServer) -> None:
+    def __init__(self, directory: Path, key: dict[str, Any], connection: Sequence[str]) -> None:
         self.directory = directory
-        self.internal = internal
-        self.provider = provider
-        self.key = key_pair()
-        self.key_file = directory / "key.json"
-        self.write_key(self.key)
-        self.connection = ["--server", internal.address, "--issuer", provider.issuer, "--client-id", CLIENT_ID]
-        self.connection += ["--key", str(self.key_file)]
-
-    def write_key(self, content: object, mode: int = 0o600) -> None:
-        self.key_file.write_text(json.dumps(content))
-        self.key_file.chmod(mode)
+        self.key = key
+        self.connection = list(connection)
 
     def write(self, name: str, content: object) -> Path:
         path = self.directory / name
@@ -100,6 +91,22 @@ class Admin:
         return done
 
 
+class ObservedAdmin(Admin):
+    """One whose service is in this process, so that a test can look at what arrives there."""
+
+    def __init__(self, directory: Path, internal: Any, provider: AuthorizationServer) -> None:
+        self.internal = internal
+        self.provider = provider
+        self.key_file = directory / "key.json"
+        connection = ["--server", internal.address, "--issuer", provider.issuer, "--client-id", CLIENT_ID]
+        super().__init__(directory, key_pair(), [*connection, "--key", str(self.key_file)])
+        self.write_key(self.key)
+
+    def write_key(self, content: object, mode: int = 0o600) -> None:
+        self.key_file.write_text(json.dumps(content))
+        self.key_file.chmod(mode)
+
+
 @pytest.fixture
 def internal() -> Iterator[Internal]:
     with running_internal() as running:
@@ -107,6 +114,6 @@ def internal() -> Iterator[Internal]:
 
 
 @pytest.fixture
-def admin(tmp_path: Path, internal: Internal) -> Iterator[Admin]:
+def admin(tmp_path: Path, internal: Internal) -> Iterator[ObservedAdmin]:
     with running_provider() as provider:
-        yield Admin(tmp_path, internal, provider)
+        yield ObservedAdmin(tmp_path, internal, provider)

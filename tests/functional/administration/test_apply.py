@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import pytest
 
-from functional.administration.conftest import Admin
+from functional.administration.conftest import ObservedAdmin as Admin
 from functional.administration.internal import Internal
 from number_verification.gen.onboarding.v1.applications_pb2 import GetApplicationResponse
 

@@ -13,7 +13,7 @@ import typer
 from google.protobuf import json_format
 from typer.testing import CliRunner
 
-from functional.administration.conftest import Admin
+from functional.administration.conftest import ObservedAdmin as Admin
 from functional.administration.internal import Internal
 from number_verification.administration.resources import KINDS
 from number_verification.cli import app

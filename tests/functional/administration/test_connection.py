@@ -8,7 +8,8 @@ from typing import Any
 import grpc
 import pytest
 
-from functional.administration.conftest import CLIENT_ID, Admin
+from functional.administration.conftest import CLIENT_ID
+from functional.administration.conftest import ObservedAdmin as Admin
 from functional.administration.internal import Internal, running_internal
 from functional.certificates import Authority
 from functional.serving import free_ports, key_pair

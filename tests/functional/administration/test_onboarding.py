@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functional.administration.conftest import Admin
+from functional.administration.conftest import ObservedAdmin as Admin
 from functional.administration.onboarding import Onboarding, running_onboarding
 from unit.client.provider import running_provider
 

@@ -12,7 +12,8 @@ from number_verification.domain.approval import ALL
 from number_verification.domain.approval_records import Action, Statement
 from number_verification.domain.refusal import Kind, Reason, Refusal
 from number_verification.registry.approval_records import SqlApprovalRecords
-from number_verification.registry.database import migrate, open_database
+from number_verification.registry.database import open_database
+from number_verification.registry.migration import migrate
 from number_verification.registry.recent_endings import EndingSource, RecentEndings
 
 ANNA, BERT = b"a" * 16, b"b" * 16

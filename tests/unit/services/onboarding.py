@@ -7,7 +7,8 @@ from typing import Any
 
 from number_verification.domain.onboarding.principal import Principal
 from number_verification.interceptors.call import Call, current
-from number_verification.registry.database import migrate, open_database
+from number_verification.registry.database import open_database
+from number_verification.registry.migration import migrate
 from number_verification.registry.sql import SqlRegistry
 from number_verification.registry.store import Registry
 from number_verification.registry.usage import SqlUsage
