@@ -1,4 +1,4 @@
-"""The real servicer of onboarding on a real database, behind the real interceptors, with one caller: staff."""
+"""The real servicers of onboarding and consent on a real database, and one caller: staff."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,7 +11,10 @@ from grpc_interceptor import ServerInterceptor
 
 from functional.serving import free_ports
 from number_verification.administration.resources import SERVICE
+from number_verification.administration.tree import CONSENT
 from number_verification.domain import clock
+from number_verification.domain.approving import Approving
+from number_verification.domain.onboarding.application import RegisteredApplication
 from number_verification.domain.onboarding.principal import OPERATOR_STAFF, Principal
 from number_verification.domain.refusal import Kind, Reason, Refusal
 from number_verification.grpc_server import GrpcServer
@@ -20,10 +23,13 @@ from number_verification.interceptors.correlator import CorrelatorInterceptor
 from number_verification.interceptors.refusals import ErrorsInterceptor
 from number_verification.interceptors.validation import ValidationInterceptor
 from number_verification.listener_settings import GrpcSettings, ListenAddress
+from number_verification.registry.approval_records import SqlApprovalRecords
 from number_verification.registry.database import open_database
 from number_verification.registry.migration import migrate
 from number_verification.registry.sql import SqlRegistry
+from number_verification.registry.subscriber_hash import subscriber_hash
 from number_verification.registry.usage import SqlUsage
+from number_verification.services.consent import ConsentServicer
 from number_verification.services.handlers import methods
 from number_verification.services.onboarding import OnboardingServicer
 from number_verification.services.page_tokens import PageTokens
@@ -45,6 +51,7 @@ class StaffOnly(ServerInterceptor):
         if call.authorizations != [f"Bearer {ACCESS_TOKEN}"]:
             raise Refusal(Kind.UNAUTHENTICATED, Reason.CALLER_UNKNOWN)
         call.principal = Principal("staff", frozenset({OPERATOR_STAFF}))
+        call.caller = call.principal.name
         answer = method(request_or_iterator, context)
         name = method_name.rpartition("/")[2]
         if name in self.lost:
@@ -67,12 +74,21 @@ def running_onboarding(directory: Path) -> Iterator[Onboarding]:
     engine = open_database(f"sqlite:///{directory / 'registry.db'}")
     migrate(engine)
     registry = SqlRegistry(engine)
+
+    def registered(name: str) -> RegisteredApplication | None:
+        with registry.reading() as reading:
+            return reading.find(RegisteredApplication, name)
+
     servicer = OnboardingServicer(registry, rules(), SqlUsage(engine), PageTokens(os.urandom(32)), clock.now)
+    consent = ConsentServicer(
+        Approving(SqlApprovalRecords(engine, clock.now), registered, subscriber_hash(b"k" * 32), clock.now)
+    )
+    served = [*methods(SERVICE, servicer), *methods(CONSENT, consent)]
     staff = StaffOnly()
     interceptors = (CorrelatorInterceptor(), ErrorsInterceptor(), staff, ValidationInterceptor())
     [port] = free_ports(1)
     address = ListenAddress(host="127.0.0.1", port=port)
-    server = GrpcServer(GrpcSettings(listen=address), address, list(methods(SERVICE, servicer)), interceptors)
+    server = GrpcServer(GrpcSettings(listen=address), address, served, interceptors)
     server.start()
     try:
         yield Onboarding(str(address), staff)

@@ -180,3 +180,27 @@ def test_nothing_was_used_yet(admin: Admin) -> None:
     assert admin.done("usage", *days, "--csv").out.count("\n") == 1
     backwards = admin("usage", "--first-day", "2026-11-30", "--last-day", "2026-11-01")
     assert (backwards.code, backwards.out, backwards.err.count("\n")) == (1, "", 2)
+
+
+def test_what_a_subscriber_agreed_to(admin: Admin) -> None:
+    admin.done("apply", "-f", EXAMPLE)
+    checkout, number = "small-shop/checkout", ("--phone-number-file", "-")
+    of = ("--application", checkout, "--purpose", "dpv:FraudPreventionAndDetection")
+    scope = ("--scope", "number-verification:verify")
+
+    def consent(*arguments: str) -> list[Any]:
+        return admin.done("consent", *arguments, *number, "--json", stdin="+990123456789\n").objects
+
+    assert consent("look-up", *of, *scope) == [{"refusalReason": "consent_missing"}]
+    [given] = consent("give", *of, *scope, "--evidence", "in the app")
+    assert given["application"] == "organizations/small-shop/applications/checkout"
+    [found] = consent("look-up", *of, *scope)
+    assert found["allowed"] is True
+    consent("withdraw", *of)
+    consent("opt-out", *of)
+    consent("opt-in", *of)
+    actions = [each["action"] for each in consent("list")]
+    assert actions == [f"APPROVAL_ACTION_{action}" for action in ("GIVEN", "WITHDRAWN", "OPTED_OUT", "OPTED_IN")]
+    assert len(consent("list", "--current-only", "--limit", "1")) == 1
+    unknown = admin("consent", "opt-out", "--application", "small-shop/nothing", *number, stdin="+990123456789")
+    assert (unknown.code, unknown.err.startswith("refused: NOT_FOUND: ")) == (1, True)
