@@ -1,18 +1,22 @@
-"""What every record of approvals must do. A test module of each engine subclasses the suite and gives an opener."""
+"""What every record of approvals must do. A test module of each engine subclasses the suite and gives `databases`."""
 
 import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from threading import Barrier
 from typing import TypeAlias
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from sqlalchemy import update
 
+from conformance.databases import Databases
 from functional.load import wait_until
 from number_verification.domain.approval import ALL, Consent, OptOut
 from number_verification.domain.approval_records import (
@@ -26,7 +30,8 @@ from number_verification.domain.approval_records import (
 from number_verification.domain.clock import now
 from number_verification.domain.refusal import Reason
 from number_verification.registry.approval_records import SqlApprovalRecords
-from number_verification.registry.database import open_database, writing
+from number_verification.registry.approval_schema import events
+from number_verification.registry.database import open_database, reading, writing
 from number_verification.registry.recent_endings import RecentEndings
 from number_verification.registry.schema import change_counter
 
@@ -77,8 +82,12 @@ def record_and_die(opener: Opener, statement: Statement) -> None:
 
 class ApprovalRecordsSuite:
     @pytest.fixture
-    def opener(self) -> Opener:
-        raise NotImplementedError
+    def url(self, databases: Databases) -> str:
+        return databases()
+
+    @pytest.fixture
+    def opener(self, url: str) -> Opener:
+        return partial(opened, url)
 
     @pytest.fixture
     def records(self, opener: Opener) -> Iterator[ApprovalRecords]:
@@ -86,10 +95,10 @@ class ApprovalRecordsSuite:
         yield records
         records.close()
 
-    @pytest.fixture
-    def writing_elsewhere(self) -> Callable[[], AbstractContextManager[None]]:
-        """Somebody else's transaction that has written and is not committed."""
-        raise NotImplementedError
+    def test_migrations_make_the_tables_that_the_code_works_with(self, url: str) -> None:
+        with reading(open_database(url)) as connection:
+            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            assert compare_metadata(context, events.metadata) == []
 
     def test_nothing_is_on_record_at_first(self, records: ApprovalRecords) -> None:
         assert list(records.concerning(ANNA, BANK, FRAUD)) == []
@@ -267,11 +276,9 @@ class ApprovalRecordsSuite:
         assert child.exitcode == -signal.SIGKILL
         assert len(records.concerning(ANNA, BANK, FRAUD)) == 1
 
-    def test_a_writer_keeps_no_reader_waiting(
-        self, records: ApprovalRecords, writing_elsewhere: Callable[[], AbstractContextManager[None]]
-    ) -> None:
+    def test_a_writer_keeps_no_reader_waiting(self, records: ApprovalRecords, url: str) -> None:
         records.record(GIVE)
-        with writing_elsewhere():
+        with writing_in(url):
             # Would fail when the engine gives up waiting for the writer.
             assert len(records.concerning(ANNA, BANK, FRAUD)) == 1
             assert records.change() == 1

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from number_verification.registry.allowances import SqlAllowances
-from number_verification.registry.database import open_database
-from number_verification.registry.migration import migrate
+from number_verification.registry.database import migrate, open_database
 from number_verification.registry.sql import SqlRegistry
 from number_verification.registry.usage import SqlUsage
 from postgresql import Postgresql

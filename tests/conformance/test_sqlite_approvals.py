@@ -1,26 +1,13 @@
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from functools import partial
-from pathlib import Path
-
 import pytest
 
-from conformance.approvals import ApprovalRecordsSuite, Opener, opened, writing_in
-from number_verification.registry.database import open_database
-from number_verification.registry.migration import migrate
+from conformance.approvals import ApprovalRecordsSuite
+from conformance.databases import Databases, sqlite_databases
+
+
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    return sqlite_databases(tmp_path_factory.mktemp("sqlite"))
 
 
 class TestSqliteApprovalRecords(ApprovalRecordsSuite):
-    @pytest.fixture
-    def url(self, tmp_path: Path) -> str:
-        url = f"sqlite:///{tmp_path}/registry.db"
-        migrate(open_database(url))
-        return url
-
-    @pytest.fixture
-    def opener(self, url: str) -> Opener:
-        return partial(opened, url)
-
-    @pytest.fixture
-    def writing_elsewhere(self, url: str) -> Callable[[], AbstractContextManager[None]]:
-        return partial(writing_in, url)
+    pass

@@ -26,7 +26,7 @@ class SqlAllowances:
         self._select = _text(engine, select(*columns).where(mine).with_for_update())
         self._update = _text(engine, update(allowances).where(mine).values({c: bindparam(c.name) for c in columns}))
         # A row that is not there cannot be locked.
-        row = {"client_id": bindparam("client")} | {column.name: bindparam(column.name) for column in columns}
+        row: dict[str, Any] = {"client_id": bindparam("client")} | {c.name: bindparam(c.name) for c in columns}
         self._begin = _text(engine, database.insert_into(engine, allowances).values(row).on_conflict_do_nothing())
 
     def spend(self, client_id: str, limits: Limits, now: Milliseconds) -> Shortage | None:

@@ -1,4 +1,4 @@
-"""The database behind the registry, opened and guarded.
+"""The database behind the registry: opened, guarded and brought to the schema of this version.
 
 SQLite for one node, PostgreSQL for more. Whatever a driver raises is turned into a fault of ours here, and never goes
 further up: drivers quote statements and what stands in them.
@@ -145,6 +145,13 @@ def _postgresql(url: URL) -> Engine:
         return PatientConnection.connect(*arguments, **keywords)
 
     return engine
+
+
+def migrate(engine: Engine) -> None:
+    """See `migration.migrate`, for which Alembic is imported: that takes longer than all there is to do."""
+    from number_verification.registry import migration
+
+    migration.migrate(engine)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
 from number_verification.registry.database import faults_told
 
@@ -35,21 +34,18 @@ class KeptConnections:
         if not self._marks_parameters:
             sql = sql.replace("?", "%s")
         kept: _Kept | None = getattr(self._own, "kept", None)
-        if kept is not None:
-            try:
-                return kept.fetch(sql, parameters)
-            except self._error:
-                # What was good before may have died with its server; a new one tells whether the server is back.
-                kept.close()
-                self._own.kept = None
         with faults_told():
-            try:
-                kept = _Kept(self._engine)
-                self._all.add(kept)
-                self._own.kept = kept
-                return kept.fetch(sql, parameters)
-            except self._error as error:
-                raise DBAPIError(None, None, error) from None
+            if kept is not None:
+                try:
+                    return kept.fetch(sql, parameters)
+                except self._error:
+                    # What was good before may have died with its server; a new one tells whether that is back.
+                    self._own.kept = None
+                    kept.close()
+            kept = _Kept(self._engine)
+            self._all.add(kept)
+            self._own.kept = kept
+            return kept.fetch(sql, parameters)
 
     def close(self) -> None:
         """Close the connections of all threads."""

@@ -1,7 +1,4 @@
-"""Brings the database of the registry to the schema of this version.
-
-A module of its own, because Alembic takes a while to import and only one process of a node needs it.
-"""
+"""Brings the database of the registry to the schema of this version."""
 
 from pathlib import Path
 

@@ -51,7 +51,7 @@ OPT_OUT_COUNTS = {LegalBasis.CONSENT, LegalBasis.LEGITIMATE_INTEREST, LegalBasis
 
 
 @pytest.mark.parametrize("basis", LegalBasis)
-@pytest.mark.parametrize(("consent", "opt_out"), product(CONSENTS, OPT_OUTS))
+@pytest.mark.parametrize(("consent", "opt_out"), [*product(CONSENTS, OPT_OUTS)])
 def test_matrix(basis: LegalBasis, consent: str, opt_out: str) -> None:
     given, fault = CONSENTS[consent]
     objection, concerns = OPT_OUTS[opt_out]

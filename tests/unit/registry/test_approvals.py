@@ -1,6 +1,5 @@
 """User approval as the authorization server and the API ask for it, over a real database."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from conformance.databases import Databases, sqlite_databases
 from number_verification.authorization.key_files import KeyFileUnusable
 from number_verification.domain.application import Application, Flow, LegalBasis
 from number_verification.domain.approval import ALL
@@ -17,7 +17,6 @@ from number_verification.domain.session import Subscriber
 from number_verification.registry.approval_records import SqlApprovalRecords
 from number_verification.registry.approvals import SqlApprovals
 from number_verification.registry.database import open_database
-from number_verification.registry.migration import migrate
 from number_verification.registry.recent_endings import RecentEndings
 from number_verification.registry.subscriber_hash import load_consent_key, subscriber_hash
 
@@ -68,18 +67,13 @@ def based_on(basis: LegalBasis | None) -> Application:
 
 
 @pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "registry.db"
-    engine = open_database(f"sqlite:///{path}")
-    migrate(engine)
-    engine.dispose()
-    return path
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    return sqlite_databases(tmp_path_factory.mktemp("sqlite"))
 
 
 @pytest.fixture
-def engine(tmp_path: Path, migrated: Path) -> Engine:
-    shutil.copy(migrated, tmp_path)
-    return open_database(f"sqlite:///{tmp_path}/{migrated.name}")
+def engine(databases: Databases) -> Engine:
+    return open_database(databases())
 
 
 @pytest.fixture
@@ -155,9 +149,10 @@ def test_stale_memory_refuses(engine: Engine) -> None:
     records.close()
 
 
-def test_no_number_is_in_the_database(approvals: SqlApprovals, tmp_path: Path) -> None:
+def test_no_number_is_in_the_database(approvals: SqlApprovals, engine: Engine) -> None:
     say(approvals, [GIVE, WITHDRAW, OPT_OUT])
-    files = [path.read_bytes() for path in tmp_path.iterdir()]
+    database = Path(engine.url.database or "")
+    files = [path.read_bytes() for path in database.parent.glob(f"{database.name}*")]
     assert any(HASHED(NUMBER) in content for content in files)
     assert not any(NUMBER[1:].encode() in content for content in files)
 

@@ -1,19 +1,17 @@
 """What ended grants lately, over a real database and with clocks that the tests turn."""
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
+from conformance.databases import Databases, sqlite_databases
 from functional.load import wait_until
 from number_verification.domain.approval import ALL
 from number_verification.domain.approval_records import Action, Statement
 from number_verification.domain.refusal import Kind, Reason, Refusal
 from number_verification.registry.approval_records import SqlApprovalRecords
 from number_verification.registry.database import open_database
-from number_verification.registry.migration import migrate
 from number_verification.registry.recent_endings import EndingSource, RecentEndings
 
 ANNA, BERT = b"a" * 16, b"b" * 16
@@ -52,18 +50,13 @@ def clocks() -> Clocks:
 
 
 @pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "registry.db"
-    engine = open_database(f"sqlite:///{path}")
-    migrate(engine)
-    engine.dispose()
-    return path
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    return sqlite_databases(tmp_path_factory.mktemp("sqlite"))
 
 
 @pytest.fixture
-def engine(tmp_path: Path, migrated: Path) -> Engine:
-    shutil.copy(migrated, tmp_path)
-    return open_database(f"sqlite:///{tmp_path}/{migrated.name}")
+def engine(databases: Databases) -> Engine:
+    return open_database(databases())
 
 
 @pytest.fixture
@@ -281,31 +274,27 @@ def test_as_many_as_can_be_kept(records: SqlApprovalRecords, clocks: Clocks) -> 
     assert all(objection(recent, START, bytes([number]) * 16) is Reason.OPTED_OUT for number in range(3))
 
 
-def test_a_database_that_lost_writes_lets_no_older_grant_through(tmp_path: Path, clocks: Clocks) -> None:
+def test_a_database_that_lost_writes_lets_no_older_grant_through(databases: Databases, clocks: Clocks) -> None:
     class FailingOver:
         def __init__(self, records: list[SqlApprovalRecords]) -> None:
             self.records = records
             self.change = lambda: self.records[0].change()
             self.endings = lambda *arguments: self.records[0].endings(*arguments)
 
-    databases = []
-    for name in ("first", "second"):
-        engine = open_database(f"sqlite:///{tmp_path}/{name}.db")
-        migrate(engine)
-        databases.append(SqlApprovalRecords(engine, clocks.now))
-    source = FailingOver(databases)
+    both = [SqlApprovalRecords(open_database(databases()), clocks.now) for _ in range(2)]
+    source = FailingOver(both)
     recent = recent_endings(source, clocks)
-    for records, times in zip(databases, (2, 1), strict=True):
+    for records, times in zip(both, (2, 1), strict=True):
         for _ in range(times):
             records.record(OPT_OUT._replace(subscriber=BERT))
     recent.poll()
     assert objection(recent, clocks.wall) is None
-    source.records = databases[1:]
+    source.records = both[1:]
     recent.poll()
     assert cannot_be_told(recent, clocks.wall)
     assert objection(recent, clocks.wall + 1_001) is None
     assert objection(recent, clocks.wall + 1_001, BERT) is Reason.OPTED_OUT
-    for records in databases:
+    for records in both:
         records.close()
 
 
