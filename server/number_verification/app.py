@@ -1,4 +1,4 @@
-"""The composition root: the only place that picks concrete backends and puts the parts together."""
+"""The composition root: puts the parts of a worker together."""
 
 import hmac
 from collections.abc import Callable, Mapping, Sequence
@@ -8,18 +8,16 @@ from threading import Thread
 from typing import NamedTuple
 
 from grpc_interceptor import ServerInterceptor
-from sqlalchemy import Engine
 
 from number_verification import log, metrics
 from number_verification.authorization.access_tokens import AccessTokens
 from number_verification.authorization.client_credentials import ClientCredentials
 from number_verification.authorization.endpoints import endpoints
 from number_verification.authorization.external_tokens import ExternalIssuer
-from number_verification.authorization.id_token import load_salt
 from number_verification.authorization.jose import KeySource
 from number_verification.authorization.jwks import RemoteKeySet, StaticKeySet
 from number_verification.authorization.registration import key_fault, uri_fault
-from number_verification.authorization.signing_keys import SigningKeys
+from number_verification.backends import Backends, number_keys, open_backends
 from number_verification.config import (
     MAX_CLOCK_SKEW,
     MAX_EVENT_AGE,
@@ -30,18 +28,19 @@ from number_verification.config import (
 )
 from number_verification.domain import clock
 from number_verification.domain.access import AccessCheck
-from number_verification.domain.approval import Approvals
+from number_verification.domain.approving import Approving
 from number_verification.domain.attribution import AttributionPolicy
 from number_verification.domain.callers import CallerCheck, ConfiguredService
 from number_verification.domain.location import AddressPlan, LocatedDevice, locate
+from number_verification.domain.onboarding.application import RegisteredApplication
 from number_verification.domain.onboarding.identifiers import new_client_id, new_id
 from number_verification.domain.onboarding.principal import Principal, PrincipalClient
 from number_verification.domain.onboarding.rules import Rules
-from number_verification.domain.onboarding.usage import UsageReading
 from number_verification.domain.origin import NetworkOrigin
 from number_verification.domain.rate import TokenBuckets
 from number_verification.domain.refusal import Reason
 from number_verification.gen.audit.v1 import audit_pb2
+from number_verification.gen.consent.v1 import consent_pb2
 from number_verification.gen.numberverification.v2 import number_verification_pb2
 from number_verification.gen.onboarding.v1 import onboarding_service_pb2
 from number_verification.gen.routes import APIS, ROUTES
@@ -53,41 +52,22 @@ from number_verification.interceptors.origin import OriginCheck
 from number_verification.internal_http.server import InternalHttpServer
 from number_verification.listener_settings import ListenAddress
 from number_verification.listening import listen
-from number_verification.onetime.lmdb import LmdbOneTimeStore
-from number_verification.onetime.store import OneTimeStore
 from number_verification.origin.attestation import TrustedEdges
 from number_verification.origin.proxy_listener import ProxyIngress
-from number_verification.registry.allowances import SqlAllowances
-from number_verification.registry.approval_records import SqlApprovalRecords
-from number_verification.registry.approvals import SqlApprovals
-from number_verification.registry.audit.keeper import AuditKeeper
-from number_verification.registry.audit.numbers import NumberKeys
 from number_verification.registry.audit.seals import SealKey
-from number_verification.registry.audit.trail import AuditTrail
-from number_verification.registry.database import open_database
-from number_verification.registry.recent_endings import RecentEndings
-from number_verification.registry.snapshot import Snapshot
-from number_verification.registry.sql import SqlRegistry
-from number_verification.registry.store import Allowances, Registry
-from number_verification.registry.subscriber_hash import load_consent_key, subscriber_hash
-from number_verification.registry.usage import SqlUsage
 from number_verification.rest.api import RestApi
 from number_verification.rest.application import HttpApplication
 from number_verification.rest.http import Handler, HttpResponse
 from number_verification.rest.tables import Route
 from number_verification.rest.transcoding import Transcoder
 from number_verification.services.audit import AuditServicer
+from number_verification.services.consent import ConsentServicer
 from number_verification.services.handlers import Method, methods
 from number_verification.services.messages import EventReader
 from number_verification.services.number_verification import NumberVerificationServicer
 from number_verification.services.onboarding import OnboardingServicer
 from number_verification.services.page_tokens import PageTokens
 from number_verification.services.subscriber_session import SubscriberSessionServicer
-from number_verification.sessions.lmdb import LmdbSessionStore
-from number_verification.sessions.store import SessionStore
-
-POLL_SECONDS = 0.2
-"""How often each process asks the registry whether anything changed."""
 
 
 class Listeners(NamedTuple):
@@ -100,42 +80,6 @@ class Listeners(NamedTuple):
     admin: ListenAddress
     proxy_protocol: ListenAddress | None = None
     internal_http: ListenAddress | None = None
-
-
-def session_store(settings: Settings) -> SessionStore:
-    """The session store that is configured."""
-    return LmdbSessionStore(settings.data_dir / "sessions", settings.store.session_megabytes << 20)
-
-
-def one_time_store(settings: Settings) -> OneTimeStore:
-    """The one-time store that is configured."""
-    return LmdbOneTimeStore(settings.data_dir / "one-time", settings.store.one_time_megabytes << 20, clock.now)
-
-
-def registry_database(settings: Settings) -> Engine:
-    """The database of the registry that is configured."""
-    configured = settings.registry
-    return open_database(configured.url or f"sqlite:///{settings.data_dir / 'registry.db'}", configured.password)
-
-
-def signing(settings: Settings) -> tuple[SigningKeys, bytes]:
-    """Our signing keys, and the salt of pairwise subjects. They are made where there are none yet.
-
-    Raises:
-        KeyFileUnusable: they cannot be kept, or what is kept cannot be used.
-    """
-    directory = settings.data_dir / "keys"
-    keys = SigningKeys(directory, rotate_after=seconds(settings.tokens.signing_key_days * 86_400))
-    return keys, load_salt(directory)
-
-
-def consent_hash(settings: Settings) -> Callable[[str], bytes]:
-    """What approvals know subscribers by.
-
-    Raises:
-        KeyFileUnusable: its key cannot be kept, or what is kept cannot be used.
-    """
-    return subscriber_hash(load_consent_key(settings.data_dir / "keys"))
 
 
 def ip_domain_rule(network: NetworkSettings) -> Callable[[str, str], str]:
@@ -165,55 +109,6 @@ def attribution_policy(network: NetworkSettings) -> AttributionPolicy:
     )
 
 
-def number_keys(settings: Settings) -> NumberKeys:
-    """What phone numbers are marked with in audit records."""
-    return NumberKeys(settings.data_dir / "keys", settings.audit.key_days)
-
-
-def audit_trail(settings: Settings) -> AuditTrail:
-    """Where this process writes its audit records.
-
-    Raises:
-        StoreUnavailable: nothing could be written there.
-    """
-    return AuditTrail(settings.data_dir / "audit", number_keys(settings))
-
-
-def audit_keeper(settings: Settings) -> AuditKeeper:
-    """What seals, counts and purges the audit trail, for the one process that does so."""
-    data_dir = settings.data_dir
-    return AuditKeeper(data_dir / "audit", data_dir / "keys", number_keys(settings), clock.now)
-
-
-class Parts(NamedTuple):
-    """The concrete backends of one worker process, and what is read from them."""
-
-    sessions: SessionStore
-    one_time: OneTimeStore
-    registry: Registry
-    snapshot: Snapshot
-    allowances: Allowances
-    usage: UsageReading
-    records: SqlApprovalRecords
-    recent_endings: RecentEndings
-    approvals: Approvals
-    audit: AuditTrail
-    keys: SigningKeys
-    salt: bytes
-
-    def start(self) -> None:
-        """Begin to follow the registry."""
-        self.snapshot.start()
-        self.recent_endings.start()
-
-    def close(self) -> None:
-        """Release what the stores hold."""
-        self.snapshot.stop()
-        self.recent_endings.stop()
-        for store in (self.records, self.registry, self.sessions, self.one_time, self.audit):
-            store.close()
-
-
 @dataclass(frozen=True, slots=True)
 class Service:
     """What one worker process serves."""
@@ -222,12 +117,12 @@ class Service:
     grpc_servers: tuple[GrpcServer, ...]
     internal_http: InternalHttpServer | None
     ingress: ProxyIngress | None
-    parts: Parts
+    backends: Backends
     drain_seconds: float
 
     def start(self) -> None:
         """Begin to serve gRPC and internal HTTP. Public HTTP is served by whoever hosts the WSGI application."""
-        self.parts.start()
+        self.backends.start()
         for server in self.grpc_servers:
             server.start()
         if self.ingress is not None:
@@ -248,35 +143,13 @@ class Service:
             server.drain(self.drain_seconds)
         if internal_http is not None:
             internal_http.join()
-        self.parts.close()
-
-
-def _parts(settings: Settings) -> Parts:
-    engine = registry_database(settings)
-    registry, records = SqlRegistry(engine), SqlApprovalRecords(engine, clock.now)
-    keys, salt = signing(settings)
-    stale_after = settings.registry.stale_after_seconds
-    recent = RecentEndings(records, clock=clock.now, poll_interval=POLL_SECONDS, stale_after=stale_after)
-    return Parts(
-        session_store(settings),
-        one_time_store(settings),
-        registry,
-        Snapshot(registry, poll_seconds=POLL_SECONDS, stale_after=stale_after),
-        SqlAllowances(engine),
-        SqlUsage(engine),
-        records,
-        recent,
-        SqlApprovals(records, recent, consent_hash(settings)),
-        audit_trail(settings),
-        keys,
-        salt,
-    )
+        self.backends.close()
 
 
 def build(settings: Settings, listeners: Listeners) -> Service:
     """Put a worker's parts together."""
-    parts = _parts(settings)
-    sessions, one_time, snapshot = parts.sessions, parts.one_time, parts.snapshot
+    backends = open_backends(settings)
+    sessions, one_time, snapshot = backends.sessions, backends.one_time, backends.snapshot
     policy = attribution_policy(settings.network)
     plan = AddressPlan(
         direct=[(direct.network, direct.ip_domain) for direct in settings.network.direct],
@@ -288,13 +161,13 @@ def build(settings: Settings, listeners: Listeners) -> Service:
 
     issuers = {issuer.issuer: _external_issuer(issuer) for issuer in settings.external_issuers}
     tokens = AccessTokens(one_time, issuers, clock.now)
-    access = AccessCheck(tokens, snapshot, parts.approvals, sessions, policy, clock.now)
-    credentials = ClientCredentials(settings.issuer, parts.keys, clock.now)
+    access = AccessCheck(tokens, snapshot, backends.approvals, sessions, policy, clock.now)
+    credentials = ClientCredentials(settings.issuer, backends.keys, clock.now)
     limits = settings.limits
     callers = CallerCheck(_configured_services(settings), snapshot, credentials.identify)
     interceptors = chain(
         rules=ACCESS_RULES,
-        audit=parts.audit,
+        audit=backends.audit,
         buckets=TokenBuckets(limits.peer_rate, limits.peer_burst) if limits.peer_rate else None,
         access=access,
         callers=callers,
@@ -319,8 +192,9 @@ def build(settings: Settings, listeners: Listeners) -> Service:
             ),
             *methods(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], _audit_servicer(settings)),
             *methods(
-                onboarding_service_pb2.DESCRIPTOR.services_by_name["OnboardingService"], _onboarding_servicer(parts)
+                onboarding_service_pb2.DESCRIPTOR.services_by_name["OnboardingService"], _onboarding_servicer(backends)
             ),
+            *methods(consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], _consent_servicer(backends)),
         ]
         grpc_servers.append(GrpcServer(settings.internal, listeners.internal, internal, interceptors))
         if listeners.internal_http is not None:
@@ -331,17 +205,17 @@ def build(settings: Settings, listeners: Listeners) -> Service:
         applications=snapshot,
         callers=callers,
         credentials=credentials,
-        approvals=parts.approvals,
-        allowances=parts.allowances,
-        audit=parts.audit,
+        approvals=backends.approvals,
+        allowances=backends.allowances,
+        audit=backends.audit,
         one_time=one_time,
-        salt=parts.salt,
+        salt=backends.salt,
         subscriber_at=access.subscriber_at,
         located=located,
     )
     http = _rest(public, interceptors, oauth, settings.http.threads, internal=False)
     ingress = _ingress(settings, listeners)
-    return Service(http, tuple(grpc_servers), internal_http, ingress, parts, settings.drain_seconds)
+    return Service(http, tuple(grpc_servers), internal_http, ingress, backends, settings.drain_seconds)
 
 
 def _rest(
@@ -359,11 +233,19 @@ def _rest(
     return HttpApplication(api, {**endpoints, **_documents(routes)}, threads)
 
 
-def _onboarding_servicer(parts: Parts) -> OnboardingServicer:
+def _onboarding_servicer(backends: Backends) -> OnboardingServicer:
     rules = Rules(ACCESS_RULES, key_fault, uri_fault, new_id, new_client_id)
     # The salt is what all nodes share and nobody else knows.
-    page_tokens = PageTokens(hmac.digest(parts.salt, b"page tokens", "sha256"))
-    return OnboardingServicer(parts.registry, rules, parts.usage, page_tokens, clock.now)
+    page_tokens = PageTokens(hmac.digest(backends.salt, b"page tokens", "sha256"))
+    return OnboardingServicer(backends.registry, rules, backends.usage, page_tokens, clock.now)
+
+
+def _consent_servicer(backends: Backends) -> ConsentServicer:
+    def application(name: str) -> RegisteredApplication | None:
+        with backends.registry.reading() as reading:
+            return reading.find(RegisteredApplication, name)
+
+    return ConsentServicer(Approving(backends.records, application, backends.consent_hash, clock.now))
 
 
 def _audit_servicer(settings: Settings) -> AuditServicer:

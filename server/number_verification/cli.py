@@ -80,15 +80,18 @@ def sandbox(
     grpc: Grpc = GRPC,
     radius: Radius = RADIUS,
     admin: Admin = ADMIN,
+    empty_registry: Annotated[
+        bool, typer.Option("--empty-registry", help="Onboard nobody: docs/onboarding.md begins so.")
+    ] = False,
 ) -> None:
-    """Run the service on this machine alone, with simulated devices and a registered application.
+    """Run the service on this machine alone, with simulated devices and customers that were onboarded.
 
     Port 0 takes any free one; DIR/sandbox.json tells which.
     """
     from number_verification.sandbox.run import Addresses, run
 
     try:
-        run(data_dir, Addresses(*map(_listen, (http, grpc, radius, admin))))
+        run(data_dir, Addresses(*map(_listen, (http, grpc, radius, admin))), empty_registry=empty_registry)
     except ConfigurationRefused as refused:
         _refuse(refused)
 
@@ -121,13 +124,26 @@ def story(
 def token(
     sandbox: Annotated[Path, typer.Option(help="The sandbox.json of a running sandbox.", exists=True)] = RUN_SANDBOX,
     device: Annotated[str, typer.Option(help="The device whose user authorizes.")] = "phone-1",
+    client: Annotated[str, typer.Option(help="The client of sandbox.json that asks.")] = "bank",
+    client_id: Annotated[str | None, typer.Option(help="An application that was onboarded since, instead.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its private key, a JWK.", exists=True)] = None,
 ) -> None:
     """Walk the authorization of a sandbox device and print an access token, good for one call."""
-    from number_verification.sandbox.partner import Partner
+    from number_verification.sandbox.partner import Partner, onboarded_since
     from number_verification_client import NumberVerificationError
 
+    if (client_id is None) != (key is None):
+        raise typer.BadParameter("--client-id and --key go together")
+    description = json.loads(sandbox.read_text())
+    if client_id is not None and key is not None:
+        asking = onboarded_since(client_id, json.loads(key.read_text()))
+    else:
+        known = {each["name"]: each for each in description["clients"]}
+        if client not in known:
+            raise typer.BadParameter(f"sandbox.json knows no client {client}")
+        asking = known[client]
     try:
-        typer.echo(Partner(json.loads(sandbox.read_text())).token_for(device))
+        typer.echo(Partner(description, asking).token_for(device))
     except NumberVerificationError as error:
         _errors.print(f"refused: {error}", markup=False)
         raise typer.Exit(1) from None

@@ -4,7 +4,7 @@ import signal
 import socket
 import threading
 
-from number_verification import app, log, metrics
+from number_verification import app, backends, log, metrics
 from number_verification.config import EVENT_MEMORY, MAX_CLOCK_SKEW, MAX_EVENT_AGE, Settings
 from number_verification.domain import clock
 from number_verification.domain.clock import SECOND
@@ -12,6 +12,7 @@ from number_verification.domain.faults import StoreUnavailable
 from number_verification.listener_settings import RadiusSettings
 from number_verification.onetime.store import OneTimeStore
 from number_verification.registry.audit.keeper import AuditKeeper
+from number_verification.registry.audit.usage import UsageStore
 from number_verification.sessions.feeds.radius.clients import RadiusClient, RadiusClients
 from number_verification.sessions.feeds.radius.listener import RadiusListener
 from number_verification.sessions.store import SessionStore
@@ -31,8 +32,8 @@ def run(settings: Settings, radius_socket: socket.socket | None) -> None:
     end_with_parent(settings.drain_seconds)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    sessions, one_time = app.session_store(settings), app.one_time_store(settings)
-    audit = app.audit_keeper(settings)
+    sessions, one_time = backends.session_store(settings), backends.one_time_store(settings)
+    audit, usage = backends.audit_keeper(settings), backends.usage_store(settings)
     listener = _listener(settings, settings.radius, radius_socket, sessions)
     serving = threading.Thread(target=listener.serve_forever, name="radius") if listener else None
     if serving is not None:
@@ -40,6 +41,7 @@ def run(settings: Settings, radius_socket: socket.socket | None) -> None:
     while not stopping.wait(SWEEP_SECONDS):
         _sweep(one_time)
         _seal(audit)
+        _account(audit, usage, settings.audit.keep_days)
         if serving is None:
             _purge(sessions)
         elif not serving.is_alive():
@@ -88,6 +90,13 @@ def _seal(audit: AuditKeeper) -> None:
         audit.seal()
     except StoreUnavailable as fault:
         log.fault("audit_not_sealed", fault, message=str(fault))
+
+
+def _account(audit: AuditKeeper, usage: UsageStore, keep_days: int) -> None:
+    try:
+        audit.account(usage, keep_days)
+    except StoreUnavailable as fault:
+        log.fault("usage_not_counted", fault, message=str(fault))
 
 
 def _purge(sessions: SessionStore) -> None:

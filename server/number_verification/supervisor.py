@@ -22,7 +22,7 @@ from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
-from number_verification import app, feeder, log, worker
+from number_verification import app, backends, feeder, log, worker
 from number_verification.admin import AdminServer, Probe
 from number_verification.authorization.key_files import KeyFileUnusable
 from number_verification.config import ConfigurationRefused, Settings
@@ -274,11 +274,11 @@ def _fresh_metrics_dir(data_dir: Path) -> str:
 
 def _usable_stores(settings: Settings) -> tuple[SessionStore, OneTimeStore, AuditTrail]:
     try:
-        stores = app.session_store(settings), app.one_time_store(settings), app.audit_trail(settings)
+        stores = backends.session_store(settings), backends.one_time_store(settings), backends.audit_trail(settings)
         for store in stores:
             store.probe()
-        app.signing(settings)
-        app.consent_hash(settings)
+        backends.signing(settings)
+        backends.consent_hash(settings)
     except (StoreUnavailable, KeyFileUnusable) as error:
         raise ConfigurationRefused([f"data_dir: {error}"]) from None
     return stores
@@ -286,7 +286,7 @@ def _usable_stores(settings: Settings) -> tuple[SessionStore, OneTimeStore, Audi
 
 def _usable_registry(settings: Settings) -> Registry:
     try:
-        engine = app.registry_database(settings)
+        engine = backends.registry_database(settings)
         migrate(engine)
         registry = SqlRegistry(engine)
         registry.probe()

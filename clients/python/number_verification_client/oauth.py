@@ -326,7 +326,11 @@ def _succeeded(answer: _http.Answer) -> dict[str, Any]:
 
 def _refusal(answer: _http.Answer, content: Mapping[str, Any]) -> NumberVerificationError:
     if answer.status == 429:
-        return ResourceExhausted("too many requests", reason="TOO_MANY_REQUESTS", retry_after=answer.retry_after)
+        if content.get("error") == "quota_exceeded":
+            text, reason = "the agreed quota is used up", "QUOTA_EXCEEDED"
+        else:
+            text, reason = "too many requests", "TOO_MANY_REQUESTS"
+        return ResourceExhausted(text, reason=reason, retry_after=answer.retry_after)
     if answer.status >= 500:
         return Unavailable(f"HTTP status {answer.status}", reason="UNAVAILABLE", retry_after=answer.retry_after)
     error, description = content.get("error"), content.get("error_description")

@@ -49,6 +49,8 @@ class Device:
     tethered: bool = False
     ports: PortRange | None = None
     refused: Reason | None = None
+    consents: bool = False
+    """Whether its user agrees to what the application asks for whose legal basis is consent."""
 
     @property
     def phone_number(self) -> str:
@@ -62,16 +64,31 @@ class Device:
 
 
 DEVICES = (
-    Device("phone-1", 1, "127.1.0.1", connects_from="127.1.0.1"),
+    Device("phone-1", 1, "127.1.0.1", connects_from="127.1.0.1", consents=True),
     Device("phone-2", 2, "127.1.0.2", connects_from="127.1.0.2", rat_type=NR),
-    Device("hotspot-guest", 3, "127.1.0.3", connects_from="127.1.0.3", tethered=True, refused=Reason.TETHERED),
+    Device(
+        "hotspot-guest",
+        3,
+        "127.1.0.3",
+        connects_from="127.1.0.3",
+        tethered=True,
+        refused=Reason.TETHERED,
+        consents=True,
+    ),
     Device("wifi-calling", 4, "127.1.0.4", connects_from="127.1.0.4", rat_type=WLAN, refused=Reason.WLAN_ACCESS),
     Device("hotspot-apn", 5, "127.1.0.5", connects_from="127.1.0.5", apn=TETHERING_APN, refused=Reason.TETHERED),
     Device(
         "company-laptop", 6, "127.1.0.6", connects_from="127.1.0.6", apn=CORPORATE_APN, refused=Reason.APN_NOT_ALLOWED
     ),
     Device("home-wifi", 7, connects_from="127.1.0.7", refused=Reason.OFF_NET),
-    Device("ipv6", 8, framed_prefix="2001:db8:990:1::/64", forwarded='for="[2001:db8:990:1::42]:40001"', rat_type=NR),
+    Device(
+        "ipv6",
+        8,
+        framed_prefix="2001:db8:990:1::/64",
+        forwarded='for="[2001:db8:990:1::42]:40001"',
+        rat_type=NR,
+        consents=True,
+    ),
     Device(
         "cgnat",
         9,
@@ -79,6 +96,7 @@ DEVICES = (
         nas=CGNAT_CORE,
         ports=PortRange("203.0.113.7", 40000, 40511),
         forwarded='for="203.0.113.7:40001"',
+        consents=True,
     ),
     Device(
         "cgnat-neighbour",

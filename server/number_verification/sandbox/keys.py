@@ -16,6 +16,8 @@ class SandboxKeys:
     """What a restarted sandbox shares with its former self."""
 
     bank: dict[str, Any]
+    shop: dict[str, Any]
+    operator_staff: dict[str, Any]
     external_issuer: dict[str, Any]
     radius_secret: str
     service_token: str
@@ -28,8 +30,18 @@ def load(data_dir: Path) -> SandboxKeys:
     """The keys of this data directory."""
     path = data_dir / FILE
     if path.exists():
-        return SandboxKeys(**json.loads(path.read_text()))
-    keys = SandboxKeys(_private_jwk(), _private_jwk(), secrets.token_hex(32), secrets.token_urlsafe(32))
+        kept = json.loads(path.read_text())
+        # A sandbox of another version kept others.
+        if set(kept) == set(SandboxKeys.__slots__):
+            return SandboxKeys(**kept)
+    keys = SandboxKeys(
+        bank=private_jwk(),
+        shop=private_jwk(),
+        operator_staff=private_jwk(),
+        external_issuer=private_jwk(),
+        radius_secret=secrets.token_hex(32),
+        service_token=secrets.token_urlsafe(32),
+    )
     path.touch(mode=0o600)
     path.write_text(json.dumps({name: getattr(keys, name) for name in SandboxKeys.__slots__}))
     return keys
@@ -40,6 +52,7 @@ def public(jwk: dict[str, Any]) -> dict[str, Any]:
     return {"keys": [{name: value for name, value in jwk.items() if name != "d"}]}
 
 
-def _private_jwk() -> dict[str, Any]:
+def private_jwk() -> dict[str, Any]:
+    """A new private key, as a JWK."""
     key = ECKey.generate_key("P-256", auto_kid=True)
     return {**key.as_dict(private=True), "alg": "ES256", "use": "sig"}

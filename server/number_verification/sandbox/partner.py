@@ -1,22 +1,12 @@
 """The partner's side of the sandbox: a device's app and a bank's backend, through real sockets."""
 
-import json
 from collections.abc import Mapping
-from http.client import HTTPConnection
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
+from number_verification.sandbox.exchange import Answer, exchange
+from number_verification.sandbox.onboarding import REDIRECT_URI, SCOPES
 from number_verification_client import AuthorizationRequest, Provider, TokenResponse, parse_callback
-
-TIMEOUT = 10.0
-
-
-class Answer(NamedTuple):
-    """What came back by HTTP."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: Any
 
 
 class Partner:
@@ -24,11 +14,12 @@ class Partner:
 
     Args:
         sandbox: what `sandbox.json` says.
+        client: which of its clients; the first one where it is not said.
     """
 
-    def __init__(self, sandbox: Mapping[str, Any]) -> None:
+    def __init__(self, sandbox: Mapping[str, Any], client: Mapping[str, Any] | None = None) -> None:
         self._sandbox = sandbox
-        self._client = sandbox["clients"][0]
+        self._client = client or sandbox["clients"][0]
         self._devices = {device["name"]: device for device in sandbox["devices"]}
         self.provider = Provider.discover(sandbox["issuer"])
 
@@ -84,28 +75,11 @@ class Partner:
         )
 
 
-def exchange(
-    target: str,
-    root: str,
-    *,
-    method: str = "GET",
-    source: str = "127.0.0.1",
-    headers: Mapping[str, str] | None = None,
-    body: object = None,
-) -> Answer:
-    """One HTTP request from a source address of this machine."""
-    url = urlsplit(root)
-    connection = HTTPConnection(url.hostname or "", url.port, timeout=TIMEOUT, source_address=(source, 0))
-    content = None if body is None else json.dumps(body)
-    media_type = {"Content-Type": "application/json"} if content is not None else {}
-    try:
-        connection.request(method, target, content, {**media_type, **(headers or {})})
-        response = connection.getresponse()
-        answer = response.read()
-    finally:
-        connection.close()
-    return Answer(
-        response.status,
-        {name.lower(): value for name, value in response.getheaders()},
-        json.loads(answer) if answer else None,
-    )
+def onboarded_since(client_id: str, private_jwk: Mapping[str, Any]) -> dict[str, Any]:
+    """A client that `sandbox.json` does not know, registered as docs/onboarding.md does."""
+    return {
+        "client_id": client_id,
+        "private_jwk": private_jwk,
+        "redirect_uri": REDIRECT_URI,
+        "scopes": list(SCOPES),
+    }

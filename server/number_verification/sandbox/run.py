@@ -1,29 +1,27 @@
 """Starting the sandbox, and telling others how to reach it."""
 
+import fcntl
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from number_verification import app
+from number_verification.backends import REGISTRY
 from number_verification.config import ConfigurationRefused, Settings, parse
-from number_verification.domain.faults import StoreUnavailable
+from number_verification.domain.application import LegalBasis
 from number_verification.listener_settings import ListenAddress
 from number_verification.listening import with_port
 from number_verification.sandbox import devices, keys
 from number_verification.sandbox.core import RADIUS_CLIENT, MobileCore
-from number_verification.sandbox.registration import CLIENT_ID, REDIRECT_URI, register
+from number_verification.sandbox.onboarding import OPERATOR_STAFF, Client, Onboarding, onboard_all
+from number_verification.sandbox.platform import Platform
 from number_verification.supervisor import Supervisor
 
 DESCRIPTION = "sandbox.json"
-SCOPES = (
-    "openid",
-    "dpv:FraudPreventionAndDetection",
-    "number-verification:verify",
-    "number-verification:device-phone-number:read",
-)
 EXTERNAL_ISSUER = "https://idp.operator.example"
 DAY = 24 * 3600
 
@@ -37,18 +35,31 @@ class Addresses(NamedTuple):
     admin: ListenAddress
 
 
+class Running(NamedTuple):
+    """A sandbox that is ready to serve."""
+
+    description: dict[str, Any]
+    """What `sandbox.json` says."""
+    core: MobileCore
+    onboarding: Onboarding
+    stop: Callable[[], None]
+    """Lets the sandbox end."""
+
+
 def run(
     data_dir: Path,
     addresses: Addresses,
-    on_ready: Callable[[dict[str, Any], MobileCore, Callable[[], None]], None] = lambda *_: None,
+    on_ready: Callable[[Running], None] = lambda _: None,
+    *,
+    empty_registry: bool = False,
 ) -> None:
     """Run the sandbox until it is stopped.
 
     Args:
-        data_dir: where it keeps its stores and writes `sandbox.json`.
+        data_dir: where it keeps its stores and writes `sandbox.json`. Its registry begins empty at every start.
         addresses: where it listens; loopback only.
-        on_ready: called, in a thread, when it is ready to serve: with the description, the simulated
-            core, and what stops the sandbox.
+        on_ready: called, in a thread, when it is ready to serve.
+        empty_registry: whether nobody is onboarded.
 
     Raises:
         ConfigurationRefused: it cannot listen or keep its data there.
@@ -59,20 +70,32 @@ def run(
     description_path = data_dir / DESCRIPTION
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        description_path.unlink(missing_ok=True)
-        own = keys.load(data_dir)
+        with _alone_in(data_dir):
+            description_path.unlink(missing_ok=True)
+            own = keys.load(data_dir)
+            for file in data_dir.glob(f"{REGISTRY}*"):
+                file.unlink()
+            _run(data_dir, addresses, own, on_ready, empty_registry=empty_registry)
     except OSError as error:
         raise ConfigurationRefused([f"data-dir: {data_dir} cannot be used: {error.strerror}"]) from None
+    finally:
+        description_path.unlink(missing_ok=True)
+
+
+def _run(
+    data_dir: Path,
+    addresses: Addresses,
+    own: keys.SandboxKeys,
+    on_ready: Callable[[Running], None],
+    *,
+    empty_registry: bool,
+) -> None:
     # The issuer names the port, so a free one is picked before anything else is known.
     try:
         addresses = addresses._replace(http=with_port(addresses.http))
     except OSError as error:
         raise ConfigurationRefused([f"http: {addresses.http} cannot be had: {error.strerror}"]) from None
     settings = sandbox_settings(data_dir, addresses, own)
-    try:
-        register(settings, own)
-    except StoreUnavailable as error:
-        raise ConfigurationRefused([f"data-dir: {error}"]) from None
     stopping = threading.Event()
 
     def started(listeners: app.Listeners) -> None:
@@ -80,17 +103,39 @@ def run(
             raise RuntimeError("the sandbox has both feeds")
         core = MobileCore(listeners.radius, own.radius_secret.encode(), listeners.internal, own.service_token)
         core.attach_all()
-        description = describe(settings, listeners, own)
-        _write(description_path, description)
-        threading.Thread(target=core.keep_alive, args=(stopping,), name="core", daemon=True).start()
-        on_ready(description, core, supervisor.stop)
+        with Platform(listeners.internal, settings.issuer) as platform:
+            onboarding = Onboarding(platform, own.operator_staff)
+            clients = [] if empty_registry else _onboarded(onboarding, own)
+            description = describe(settings, listeners, own, clients)
+            _write(data_dir / DESCRIPTION, description)
+            threading.Thread(target=core.keep_alive, args=(stopping,), name="core", daemon=True).start()
+            on_ready(Running(description, core, onboarding, supervisor.stop))
 
     supervisor = Supervisor(settings, started)
     try:
         supervisor.run()
     finally:
         stopping.set()
-        description_path.unlink(missing_ok=True)
+
+
+def _onboarded(onboarding: Onboarding, own: keys.SandboxKeys) -> list[Client]:
+    consenting = (device for device in devices.DEVICES if device.consents)
+    return onboard_all(onboarding, {"bank": own.bank, "shop": own.shop}, consenting)
+
+
+@contextmanager
+def _alone_in(data_dir: Path) -> Iterator[None]:
+    """Keep a second sandbox from beginning anew under the feet of one that runs.
+
+    Raises:
+        ConfigurationRefused: one runs.
+    """
+    with (data_dir / "sandbox.lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationRefused([f"data-dir: {data_dir} is in use by another sandbox"]) from None
+        yield
 
 
 def sandbox_settings(data_dir: Path, addresses: Addresses, own: keys.SandboxKeys) -> Settings:
@@ -104,12 +149,15 @@ def sandbox_settings(data_dir: Path, addresses: Addresses, own: keys.SandboxKeys
             "grpc": {"listen": str(grpc), "reflection": True},
             "internal": {
                 "listen": str(ListenAddress(host=grpc.host, port=0)),
+                "http_listen": str(ListenAddress(host=grpc.host, port=0)),
+                "reflection": True,
                 "services": [
+                    {"name": OPERATOR_STAFF, "roles": ["operator-staff"], "jwks": keys.public(own.operator_staff)},
                     {
                         "name": "simulated-core",
                         "roles": ["session-feed", "session-read"],
                         "token_sha256": hashlib.sha256(own.service_token.encode()).hexdigest(),
-                    }
+                    },
                 ],
             },
             "radius": {
@@ -155,26 +203,27 @@ def sandbox_settings(data_dir: Path, addresses: Addresses, own: keys.SandboxKeys
     )
 
 
-def describe(settings: Settings, listeners: app.Listeners, own: keys.SandboxKeys) -> dict[str, Any]:
+def describe(
+    settings: Settings, listeners: app.Listeners, own: keys.SandboxKeys, clients: Sequence[Client]
+) -> dict[str, Any]:
     """What `sandbox.json` says."""
     root = settings.issuer
+    agreed_with = [client.name for client in clients if client.legal_basis == LegalBasis.CONSENT]
     return {
         "issuer": root,
         "api_root": root,
         "grpc": str(listeners.grpc),
         "admin": f"http://{listeners.admin}",
+        "internal": {
+            "listener": str(listeners.internal),
+            "api_root": f"http://{listeners.internal_http}",
+            "client_id": OPERATOR_STAFF,
+            "private_jwk": own.operator_staff,
+        },
         "radius": {"address": str(listeners.radius), "secret": own.radius_secret, "apn": devices.APN},
-        "clients": [
-            {
-                "name": "bank",
-                "client_id": CLIENT_ID,
-                "private_jwk": own.bank,
-                "redirect_uri": REDIRECT_URI,
-                "scopes": list(SCOPES),
-            }
-        ],
+        "clients": [client.description() for client in clients],
         "trusted_proxy": {"address": devices.TRUSTED_PROXY, "header": "Forwarded"},
-        "devices": [_device(device) for device in devices.DEVICES],
+        "devices": [_device(device, agreed_with) for device in devices.DEVICES],
         "external_issuer": {
             "issuer": EXTERNAL_ISSUER,
             "audience": settings.external_issuers[0].audience,
@@ -183,11 +232,14 @@ def describe(settings: Settings, listeners: app.Listeners, own: keys.SandboxKeys
     }
 
 
-def _device(device: devices.Device) -> dict[str, str]:
+def _device(device: devices.Device, agreed_with: Sequence[str]) -> dict[str, Any]:
     where = {"address": device.connects_from} if device.connects_from else {"forwarded": device.forwarded}
+    consent = dict.fromkeys(agreed_with, "given" if device.consents else "missing")
     if device.refused is not None:
-        return {"name": device.name, **where, "outcome": "refused", "reason": device.refused.value}
-    return {"name": device.name, **where, "phone_number": device.phone_number, "outcome": "authenticated"}
+        outcome = {"outcome": "refused", "reason": device.refused.value}
+    else:
+        outcome = {"phone_number": device.phone_number, "outcome": "authenticated"}
+    return {"name": device.name, **where, **outcome, "consent": consent}
 
 
 def _write(path: Path, description: dict[str, Any]) -> None:

@@ -3,19 +3,27 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import grpc
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from number_verification.gen.onboarding.v1 import applications_pb2 as applications
+from number_verification.gen.onboarding.v1 import people_pb2 as people
 from number_verification.sandbox import run as sandbox
 from number_verification.sandbox.core import MobileCore
 from number_verification.sandbox.devices import DEVICES
+from number_verification.sandbox.keys import private_jwk
+from number_verification.sandbox.onboarding import TRIAL, TRIAL_QUOTA
 from number_verification.sandbox.partner import Partner
+from number_verification.sandbox.run import Running
 from number_verification_client import (
     NumberVerificationClient,
     NumberVerificationError,
@@ -29,6 +37,10 @@ WIDTH = 140
 """Columns where nobody says how wide the terminal is."""
 
 CORE, BANK, STRANGER = "mobile core", "bank's backend", "a stranger"
+SHOP, KIOSK, STAFF = "shop's backend", "kiosk's backend", "operator's staff"
+
+A_SECOND = 1.0
+"""Within which a suspension and a withdrawal work everywhere."""
 
 
 class Step(NamedTuple):
@@ -62,14 +74,14 @@ def tell(data_dir: Path, addresses: sandbox.Addresses, *, keep_serving: bool) ->
     log_path = data_dir / LOG
     data_dir.mkdir(parents=True, exist_ok=True)
 
-    def ready(description: dict[str, Any], core: MobileCore, stop: Callable[[], None]) -> None:
+    def ready(running: Running) -> None:
         try:
-            came_out_right.append(_print_story(console, description, core))
+            came_out_right.append(_print_story(console, running))
             if keep_serving:
-                _print_invitation(console, description, data_dir)
+                _print_invitation(console, running.description, data_dir)
         finally:
             if not keep_serving:
-                stop()
+                running.stop()
 
     with _log_sent_to(log_path):
         sandbox.run(data_dir, addresses, ready)
@@ -79,17 +91,17 @@ def tell(data_dir: Path, addresses: sandbox.Addresses, *, keep_serving: bool) ->
     return told_well
 
 
-def _print_story(console: Console, description: dict[str, Any], core: MobileCore) -> bool:
+def _print_story(console: Console, running: Running) -> bool:
     table = Table(title="Whose phone number is behind this connection?", title_justify="left", show_lines=False)
     for heading in ("", "who", "from", "asks", "gets"):
         table.add_column(heading, overflow="fold")
     right = True
     try:
-        for step in story(description, core):
+        for step in story(running):
             right = right and step.expected
             mark = Text("✓", "green") if step.expected else Text("✗", "bold red")
             table.add_row(mark, step.who, step.where, step.asked, step.answered)
-    except (NumberVerificationError, OSError) as error:
+    except (NumberVerificationError, OSError, grpc.RpcError) as error:
         table.add_row(Text("✗", "bold red"), "the story", "", "to go on", f"broke off: {type(error).__name__}")
         right = False
     console.print(table)
@@ -97,8 +109,11 @@ def _print_story(console: Console, description: dict[str, Any], core: MobileCore
     return right
 
 
-def story(description: dict[str, Any], core: MobileCore) -> Iterator[Step]:
+def story(running: Running) -> Iterator[Step]:
     """The steps, each taken when it is asked for."""
+    description, core = running.description, running.core
+    for done in running.onboarding.done:
+        yield Step(done.who, "onboarding", done.what, done.outcome, True)
     attached = sum(1 for device in DEVICES if device.framed_address or device.framed_prefix)
     yield Step(CORE, description["radius"]["address"], f"RADIUS: {attached} sessions began", "acknowledged", True)
     partner = Partner(description)
@@ -108,6 +123,8 @@ def story(description: dict[str, Any], core: MobileCore) -> Iterator[Step]:
         yield from _other_connections(partner, api)
         yield from _refused_devices(partner, description)
         yield from _exceptions(partner, core)
+        yield from _approval(running, api)
+        yield from _terms(running)
 
 
 def _one_verification(partner: Partner, api: NumberVerificationClient, description: dict[str, Any]) -> Iterator[Step]:
@@ -180,6 +197,60 @@ def _exceptions(partner: Partner, core: MobileCore) -> Iterator[Step]:
     answer = partner.call("GET", "/device-phone-number", token)
     yield Step(BANK, "REST", "GET /device-phone-number, token from before", _status(answer), answer.status == 401)
     core.attach("phone-2")
+
+
+def _approval(running: Running, api: NumberVerificationClient) -> Iterator[Step]:
+    """An application behind a channel partner, whose legal basis is consent."""
+    description = running.description
+    shop = description["clients"][1]
+    partner = Partner(description, shop)
+    number = partner.phone_number_of("phone-1")
+    verified = api.verify(partner.token_for("phone-1"), number).verified
+    yield Step(SHOP, "gRPC", "the whole way, through the channel partner", _yes_or_no(verified), verified)
+    answered = _refused(lambda: partner.token_for("phone-2"))
+    missing = "phone-2's user never gave consent"
+    yield Step(SHOP, partner.address_of("phone-2"), missing, answered, answered == "refused: consent_required")
+    token = partner.token_for("phone-1")
+    phone_1 = next(device for device in DEVICES if device.name == "phone-1")
+    running.onboarding.withdraw(shop["application"], phone_1)
+    yield Step(STAFF, "consent", "phone-1's user withdraws consent", "recorded", True)
+    time.sleep(A_SECOND)
+    answer = partner.call("GET", "/device-phone-number", token)
+    dead = answer.status == HTTPStatus.UNAUTHORIZED
+    yield Step(SHOP, "REST", "GET /device-phone-number, token from before", _status(answer), dead)
+    running.onboarding.consent(shop["application"], phone_1)
+
+
+def _terms(running: Running) -> Iterator[Step]:
+    """A customer that has yet to subscribe, uses its quota up, and is switched off."""
+    onboarding = running.onboarding
+    customer = onboarding.customer("kiosk", "A kiosk on a trial")
+    manager = onboarding.person(customer, "manager", people.ROLE_BUSINESS_MANAGER, people.ROLE_ADMINISTRATOR)
+    basis = applications.LEGAL_BASIS_CONTRACT
+    client = onboarding.application("kiosk", customer, "", basis, manager, private_jwk())
+    partner = Partner(running.description, client.description())
+    answered = _refused(lambda: partner.token_for("phone-1"))
+    yield Step(KIOSK, "", "a token, before subscription", answered, answered == "refused: unauthorized_client")
+    onboarding.subscription(customer, TRIAL, manager)
+    yield Step(STAFF, "onboarding", f"subscribe {customer}: {TRIAL_QUOTA} tokens a day", "active", True)
+    time.sleep(A_SECOND)
+    answers = [_refused(lambda: partner.token_for("phone-1")) for _ in range(TRIAL_QUOTA + 1)]
+    expected = ["a token"] * TRIAL_QUOTA + ["refused: QUOTA_EXCEEDED"]
+    yield Step(KIOSK, "", f"{TRIAL_QUOTA + 1} tokens", "; ".join(answers), answers == expected)
+    onboarding.suspend(client)
+    yield Step(STAFF, "onboarding", f"suspend {client.application}", "suspended", True)
+    time.sleep(A_SECOND)
+    answered = _refused(lambda: partner.token_for("phone-1"))
+    yield Step(KIOSK, "", "a token, after suspension", answered, answered == "refused: unauthorized_client")
+
+
+def _refused(call: Callable[[], object]) -> str:
+    """What a request for a token came to."""
+    try:
+        call()
+    except NumberVerificationError as error:
+        return f"refused: {error.reason}"
+    return "a token"
 
 
 def _refusal(call: Callable[[], object], expected: type[NumberVerificationError]) -> tuple[str, bool]:
