@@ -159,8 +159,8 @@ UNSAFE: dict[str, tuple[Change, str]] = {
         r"registry\.stale_after_seconds",
     ),
     "a registry whose password is missing": (
-        lambda c: c.update(registry={"password_file": "/nowhere"}),
-        r"registry: there is no file /nowhere",
+        lambda c: c.update(registry={"password_file": "/nowhere/password"}),
+        r"registry: there is no file /nowhere/password",
     ),
     "a device that may never ask": (lambda c: c.update(limits={"device_rate": 0}), r"limits\.device_rate"),
     "a setting nobody knows": (lambda c: c.update(htpp={}), r"htpp: Extra inputs are not permitted"),
