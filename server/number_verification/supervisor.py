@@ -31,7 +31,7 @@ from number_verification.listener_settings import ListenAddress, TlsSettings
 from number_verification.listening import bound_address, reserve
 from number_verification.onetime.store import OneTimeStore
 from number_verification.registry.audit.trail import AuditTrail
-from number_verification.registry.migration import migrate
+from number_verification.registry.database import migrate
 from number_verification.registry.sql import SqlRegistry
 from number_verification.registry.store import Registry
 from number_verification.rest import forms

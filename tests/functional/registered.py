@@ -14,8 +14,7 @@ from number_verification.domain.onboarding.entity import Entity
 from number_verification.domain.onboarding.organization import Organization, OrganizationKind
 from number_verification.domain.onboarding.product import Plan, Product
 from number_verification.domain.onboarding.subscription import Subscription, SubscriptionState
-from number_verification.registry.database import open_database
-from number_verification.registry.migration import migrate
+from number_verification.registry.database import migrate, open_database
 from number_verification.registry.sql import SqlRegistry
 
 OTHER_PURPOSE = "dpv:ServiceProvision"

@@ -34,8 +34,7 @@ from number_verification.domain.onboarding.principal import Principal, Principal
 from number_verification.domain.refusal import Kind, Reason, Refusal
 from number_verification.domain.session import Ipv4Address, SessionKey, SessionRecord, Subscriber
 from number_verification.registry.allowances import SqlAllowances
-from number_verification.registry.database import open_database
-from number_verification.registry.migration import migrate
+from number_verification.registry.database import migrate, open_database
 from unit.authorization.http import form, get
 from unit.authorization.origin_server import OriginServer, reply
 from unit.authorization.support import EC, RSA, DictStore, mint, public
