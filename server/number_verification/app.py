@@ -1,5 +1,6 @@
 """The composition root: the only place that picks concrete backends and puts the parts together."""
 
+import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -17,6 +18,7 @@ from number_verification.authorization.external_tokens import ExternalIssuer
 from number_verification.authorization.id_token import load_salt
 from number_verification.authorization.jose import KeySource
 from number_verification.authorization.jwks import RemoteKeySet, StaticKeySet
+from number_verification.authorization.registration import key_fault, uri_fault
 from number_verification.authorization.signing_keys import SigningKeys
 from number_verification.config import (
     MAX_CLOCK_SKEW,
@@ -32,12 +34,16 @@ from number_verification.domain.approval import Approvals
 from number_verification.domain.attribution import AttributionPolicy
 from number_verification.domain.callers import CallerCheck, ConfiguredService
 from number_verification.domain.location import AddressPlan, LocatedDevice, locate
+from number_verification.domain.onboarding.identifiers import new_client_id, new_id
 from number_verification.domain.onboarding.principal import Principal, PrincipalClient
+from number_verification.domain.onboarding.rules import Rules
+from number_verification.domain.onboarding.usage import UsageReading
 from number_verification.domain.origin import NetworkOrigin
 from number_verification.domain.rate import TokenBuckets
 from number_verification.domain.refusal import Reason
 from number_verification.gen.audit.v1 import audit_pb2
 from number_verification.gen.numberverification.v2 import number_verification_pb2
+from number_verification.gen.onboarding.v1 import onboarding_service_pb2
 from number_verification.gen.routes import APIS, ROUTES
 from number_verification.gen.rules import ACCESS_RULES
 from number_verification.gen.subscribersession.v1 import subscriber_session_pb2
@@ -64,6 +70,7 @@ from number_verification.registry.snapshot import Snapshot
 from number_verification.registry.sql import SqlRegistry
 from number_verification.registry.store import Allowances, Registry
 from number_verification.registry.subscriber_hash import load_consent_key, subscriber_hash
+from number_verification.registry.usage import SqlUsage
 from number_verification.rest.api import RestApi
 from number_verification.rest.application import HttpApplication
 from number_verification.rest.http import Handler, HttpResponse
@@ -73,6 +80,8 @@ from number_verification.services.audit import AuditServicer
 from number_verification.services.handlers import Method, methods
 from number_verification.services.messages import EventReader
 from number_verification.services.number_verification import NumberVerificationServicer
+from number_verification.services.onboarding import OnboardingServicer
+from number_verification.services.page_tokens import PageTokens
 from number_verification.services.subscriber_session import SubscriberSessionServicer
 from number_verification.sessions.lmdb import LmdbSessionStore
 from number_verification.sessions.store import SessionStore
@@ -184,6 +193,7 @@ class Parts(NamedTuple):
     registry: Registry
     snapshot: Snapshot
     allowances: Allowances
+    usage: UsageReading
     records: SqlApprovalRecords
     recent_endings: RecentEndings
     approvals: Approvals
@@ -253,6 +263,7 @@ def _parts(settings: Settings) -> Parts:
         registry,
         Snapshot(registry, poll_seconds=POLL_SECONDS, stale_after=stale_after),
         SqlAllowances(engine),
+        SqlUsage(engine),
         records,
         recent,
         SqlApprovals(records, recent, consent_hash(settings)),
@@ -307,6 +318,9 @@ def build(settings: Settings, listeners: Listeners) -> Service:
                 SubscriberSessionServicer(sessions, located, events, clock.now),
             ),
             *methods(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], _audit_servicer(settings)),
+            *methods(
+                onboarding_service_pb2.DESCRIPTOR.services_by_name["OnboardingService"], _onboarding_servicer(parts)
+            ),
         ]
         grpc_servers.append(GrpcServer(settings.internal, listeners.internal, internal, interceptors))
         if listeners.internal_http is not None:
@@ -343,6 +357,13 @@ def _rest(
     routes = [route for route in ROUTES if route.internal is internal and route.rpc in behaviours]
     api = RestApi(Transcoder(routes), behaviours, interceptors)
     return HttpApplication(api, {**endpoints, **_documents(routes)}, threads)
+
+
+def _onboarding_servicer(parts: Parts) -> OnboardingServicer:
+    rules = Rules(ACCESS_RULES, key_fault, uri_fault, new_id, new_client_id)
+    # The salt is what all nodes share and nobody else knows.
+    page_tokens = PageTokens(hmac.digest(parts.salt, b"page tokens", "sha256"))
+    return OnboardingServicer(parts.registry, rules, parts.usage, page_tokens, clock.now)
 
 
 def _audit_servicer(settings: Settings) -> AuditServicer:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from number_verification import __version__, log
+from number_verification.administration.command import RUN_SANDBOX, admin
 from number_verification.config import ConfigurationRefused, load
 from number_verification.listener_settings import ListenAddress, listen_address
 
@@ -23,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(admin, name="admin")
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -37,9 +39,6 @@ Http = Annotated[str, typer.Option(metavar="HOST:PORT", help="REST and OAuth.")]
 Grpc = Annotated[str, typer.Option(metavar="HOST:PORT", help="gRPC.")]
 Radius = Annotated[str, typer.Option(metavar="HOST:PORT", help="RADIUS accounting, UDP.")]
 Admin = Annotated[str, typer.Option(metavar="HOST:PORT", help="Health, readiness and metrics.")]
-RUN_SANDBOX = Path(".sandbox/sandbox.json")
-"""Where `make run` keeps its sandbox."""
-
 HTTP, GRPC, RADIUS, ADMIN = "127.0.0.1:9091", "127.0.0.1:50051", "127.0.0.1:18130", "127.0.0.1:9464"
 
 

@@ -21,8 +21,7 @@ from number_verification.domain.session import Subscriber
 from number_verification.registry.approval_records import SqlApprovalRecords
 from number_verification.registry.approval_schema import CONSENT
 from number_verification.registry.approvals import SqlApprovals
-from number_verification.registry.database import open_database
-from number_verification.registry.migration import migrate
+from number_verification.registry.database import migrate, open_database
 from number_verification.registry.recent_endings import CAPACITY, RecentEndings
 from number_verification.registry.subscriber_hash import subscriber_hash
 

@@ -184,6 +184,32 @@ class Provider:
         """`exchange_code` for asyncio."""
         return await _http.run_async(_exchange(self, code, request, key), http, timeout)
 
+    def client_token(
+        self,
+        client_id: str,
+        key: SigningKey,
+        *,
+        http: httpx.Client | None = None,
+        timeout: float = _http.DEFAULT_TIMEOUT,
+    ) -> TokenResponse:
+        """An access token for the client itself (RFC 6749 §4.4), for the operator's internal services.
+
+        Unlike a token that stands for a user it serves any number of calls for as long as it lives.
+
+        Args:
+            client_id: of a person or system that was onboarded.
+            key: as for `exchange_code`.
+            http: see the class.
+            timeout: seconds.
+
+        Raises:
+            ValueError: the key is unfit.
+            OAuthError: the provider refused.
+            ResourceExhausted, Unavailable, Timeout: no answer, or none now.
+            ResponseRejected: the answer does not hold.
+        """
+        return _http.run(_client_token(self, client_id, key), http, timeout)
+
 
 def parse_callback(url: str, request: AuthorizationRequest) -> str:
     """The code in the URL to which the device came back.
@@ -237,23 +263,13 @@ def _exchange(
         "grant_type": "authorization_code",
         "code": code,
         "redirect_uri": request.redirect_uri,
-        "client_id": request.client_id,
         "code_verifier": request.code_verifier,
-        "client_assertion_type": _ASSERTION_TYPE,
-        "client_assertion": client_assertion(request.client_id, key, provider.token_endpoint),
+        **_authentication(provider, request.client_id, key),
     }
     tokens = _succeeded((yield _http.Outgoing(provider.token_endpoint, form)))
-    access_token, token_type = tokens.get("access_token"), tokens.get("token_type")
-    expires_in, scope = tokens.get("expires_in"), tokens.get("scope", request.scope)
+    access_token, expires_in, scope = _token_response(tokens, request.scope)
     id_token = tokens.get("id_token")
-    if (
-        not (isinstance(access_token, str) and _BEARER_TOKEN.fullmatch(access_token))
-        or not (isinstance(token_type, str) and token_type.lower() == "bearer")
-        or type(expires_in) is not int
-        or expires_in <= 0
-        or not isinstance(scope, str)
-        or not isinstance(id_token, str | None)
-    ):
+    if not isinstance(id_token, str | None):
         raise ResponseRejected("the token response does not keep to RFC 6749 §5.1", reason="MALFORMED_ANSWER")
     if id_token is None:
         if "openid" in request.scope.split():
@@ -268,6 +284,35 @@ def _exchange(
         access_token=access_token,
     )
     return TokenResponse(access_token, expires_in, scope, id_token, claims)
+
+
+def _client_token(provider: Provider, client_id: str, key: SigningKey) -> _http.Steps[TokenResponse]:
+    form = {"grant_type": "client_credentials", **_authentication(provider, client_id, key)}
+    tokens = _succeeded((yield _http.Outgoing(provider.token_endpoint, form)))
+    return TokenResponse(*_token_response(tokens, ""))
+
+
+def _authentication(provider: Provider, client_id: str, key: SigningKey) -> dict[str, str]:
+    return {
+        "client_id": client_id,
+        "client_assertion_type": _ASSERTION_TYPE,
+        "client_assertion": client_assertion(client_id, key, provider.token_endpoint),
+    }
+
+
+def _token_response(tokens: Mapping[str, Any], asked: str) -> tuple[str, int, str]:
+    """The access token, its life in seconds and its scope, checked."""
+    access_token, token_type = tokens.get("access_token"), tokens.get("token_type")
+    expires_in, scope = tokens.get("expires_in"), tokens.get("scope", asked)
+    if (
+        not (isinstance(access_token, str) and _BEARER_TOKEN.fullmatch(access_token))
+        or not (isinstance(token_type, str) and token_type.lower() == "bearer")
+        or type(expires_in) is not int
+        or expires_in <= 0
+        or not isinstance(scope, str)
+    ):
+        raise ResponseRejected("the token response does not keep to RFC 6749 §5.1", reason="MALFORMED_ANSWER")
+    return access_token, expires_in, scope
 
 
 def _succeeded(answer: _http.Answer) -> dict[str, Any]:

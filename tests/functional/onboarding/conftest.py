@@ -1,17 +1,19 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conformance.databases import Databases, open_registry, postgresql_databases, sqlite_databases
 from functional.onboarding.wire import Call, over_grpc, over_rest
 from number_verification.domain.onboarding.principal import CHANNEL_PARTNER, Principal
+from number_verification.registry.database import open_database
 from number_verification.registry.store import Reading, Writing
+from number_verification.registry.usage import SqlUsage
 from number_verification.services.onboarding import OnboardingServicer
 from unit.domain.onboarding import world
 from unit.domain.onboarding.memory import MemoryRegistry
-from unit.services.onboarding import servicer, sqlite_registry
+from unit.services.onboarding import servicer
 
 ROLES: dict[str, Principal] = {
     "operator-staff": world.STAFF,
@@ -46,9 +48,9 @@ def switched() -> Switched:
 
 @pytest.fixture(scope="session")
 def service(switched: Switched, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnboardingServicer]:
-    registry, usage = sqlite_registry(tmp_path_factory.mktemp("usage"))
-    yield servicer(switched, usage)  # type: ignore[arg-type]
-    registry.close()
+    engine = open_database(sqlite_databases(tmp_path_factory.mktemp("usage"))())
+    yield servicer(switched, SqlUsage(engine))  # type: ignore[arg-type]
+    engine.dispose()
 
 
 @pytest.fixture(scope="session", params=["grpc", "rest"])
@@ -64,10 +66,17 @@ def in_memory(switched: Switched) -> MemoryRegistry:
     return switched.registry  # type: ignore[no-any-return]
 
 
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    if request.param == "sqlite":
+        return sqlite_databases(tmp_path_factory.mktemp("sqlite"))
+    return postgresql_databases(request.getfixturevalue("postgresql"))
+
+
 @pytest.fixture
-def on_sqlite(switched: Switched, tmp_path: Path) -> Iterator[None]:
-    """An empty registry on SQLite."""
-    registry, _ = sqlite_registry(tmp_path)
+def on_database(switched: Switched, databases: Databases) -> Iterator[None]:
+    """An empty registry."""
+    registry = open_registry(databases())
     switched.registry = registry
     yield
     registry.close()

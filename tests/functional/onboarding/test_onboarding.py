@@ -1,4 +1,4 @@
-"""From an empty registry on SQLite to a customer that could be served, and what a caller meets on the way."""
+"""From an empty registry to a customer that could be served, and what a caller meets on the way."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(transport: Call, on_sqlite: None) -> Desk:
+def desk(transport: Call, on_database: None) -> Desk:
     return Desk(transport)
 
 

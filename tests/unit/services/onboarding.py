@@ -2,16 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from number_verification.domain.onboarding.principal import Principal
 from number_verification.interceptors.call import Call, current
-from number_verification.registry.database import open_database
-from number_verification.registry.migration import migrate
-from number_verification.registry.sql import SqlRegistry
 from number_verification.registry.store import Registry
-from number_verification.registry.usage import SqlUsage
 from number_verification.services.onboarding import OnboardingServicer
 from number_verification.services.page_tokens import PageTokens
 from unit.domain.onboarding.world import NOW, rules
@@ -20,12 +15,6 @@ from unit.domain.onboarding.world import NOW, rules
 class _NoMetadata:
     def invocation_metadata(self) -> Sequence[tuple[str, str]]:
         return ()
-
-
-def sqlite_registry(directory: Path) -> tuple[SqlRegistry, SqlUsage]:
-    engine = open_database(f"sqlite:///{directory / 'registry.sqlite'}")
-    migrate(engine)
-    return SqlRegistry(engine), SqlUsage(engine)
 
 
 def servicer(registry: Registry, usage: Any = None, **changes: Any) -> OnboardingServicer:

@@ -26,8 +26,7 @@ from number_verification.interceptors.correlator import CorrelatorInterceptor
 from number_verification.interceptors.refusals import ErrorsInterceptor
 from number_verification.interceptors.validation import ValidationInterceptor
 from number_verification.registry.approval_records import SqlApprovalRecords
-from number_verification.registry.database import open_database
-from number_verification.registry.migration import migrate
+from number_verification.registry.database import migrate, open_database
 from number_verification.registry.sql import SqlRegistry
 from number_verification.registry.subscriber_hash import subscriber_hash
 from number_verification.services.consent import ConsentServicer

@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conformance.databases import Databases, open_registry, postgresql_databases, sqlite_databases
 from number_verification.domain.onboarding.principal import OPERATOR_STAFF, Principal
 from number_verification.domain.refusal import Kind, Reason, Refusal
 from number_verification.gen.onboarding.v1 import organizations_pb2 as pb
 from number_verification.registry.sql import SqlRegistry
 from number_verification.services.onboarding import OnboardingServicer
 from unit.domain.onboarding.world import STAFF
-from unit.services.onboarding import calling, servicer, sqlite_registry
+from unit.services.onboarding import calling, servicer
 
 SPAWN = multiprocessing.get_context("spawn")
 WAIT_SECONDS = 30.0
@@ -26,9 +26,21 @@ OTHER_STAFF = Principal("other-staff", frozenset({OPERATOR_STAFF}))
 REQUEST_ID = "7b0c1b1e-0c5f-4a52-9a5d-6a2f0d6e3c11"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"], scope="module")
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    if request.param == "sqlite":
+        return sqlite_databases(tmp_path_factory.mktemp("sqlite"))
+    return postgresql_databases(request.getfixturevalue("postgresql"))
+
+
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[SqlRegistry]:
-    opened, _ = sqlite_registry(tmp_path)
+def url(databases: Databases) -> str:
+    return databases()
+
+
+@pytest.fixture
+def registry(url: str) -> Iterator[SqlRegistry]:
+    opened = open_registry(url)
     yield opened
     opened.close()
 
@@ -141,8 +153,8 @@ def _break(*_: object) -> None:
     raise ZeroDivisionError
 
 
-def in_threads(directory: Path, requests: list[tuple[str, Any]]) -> list[bytes | str]:
-    registry, _ = sqlite_registry(directory)
+def in_threads(url: str, requests: list[tuple[str, Any]]) -> list[bytes | str]:
+    registry = open_registry(url)
     service, start = servicer(registry), threading.Barrier(len(requests))
 
     def contend(method: str, request: Any) -> bytes | str:
@@ -155,13 +167,13 @@ def in_threads(directory: Path, requests: list[tuple[str, Any]]) -> list[bytes |
     return outcomes
 
 
-def in_processes(directory: Path, requests: list[tuple[str, Any]]) -> list[bytes | str]:
+def in_processes(url: str, requests: list[tuple[str, Any]]) -> list[bytes | str]:
     start = SPAWN.Barrier(len(requests))
     pipes, processes = [], []
     for number, (method, request) in enumerate(requests):
         receive, send = SPAWN.Pipe(duplex=False)
         process = SPAWN.Process(
-            target=_contend, args=(directory, number, method, request.SerializeToString(), start, send), daemon=True
+            target=_contend, args=(url, number, method, request.SerializeToString(), start, send), daemon=True
         )
         process.start()
         send.close()
@@ -179,34 +191,30 @@ def in_processes(directory: Path, requests: list[tuple[str, Any]]) -> list[bytes
     return outcomes
 
 
-def _contend(directory: Path, number: int, method: str, content: bytes, start: Barrier, results: Connection) -> None:
-    registry, _ = sqlite_registry(directory)
+def _contend(url: str, number: int, method: str, content: bytes, start: Barrier, results: Connection) -> None:
+    registry = open_registry(url)
     service = servicer(registry, prefix=f"p{number}-")
     request = getattr(pb, f"{method}Request").FromString(content)
     start.wait(WAIT_SECONDS)
     results.send(outcome(service, method, request))
 
 
-Race = Callable[[Path, list[tuple[str, Any]]], list[bytes | str]]
+Race = Callable[[str, list[tuple[str, Any]]], list[bytes | str]]
 
 
 @pytest.mark.parametrize("race", [in_threads, in_processes])
-def test_the_same_request_at_the_same_time_is_done_once(
-    race: Race, tmp_path: Path, service: OnboardingServicer
-) -> None:
-    outcomes = race(tmp_path, [("CreateOrganization", creation())] * CONTENDERS)
+def test_the_same_request_at_the_same_time_is_done_once(race: Race, url: str, service: OnboardingServicer) -> None:
+    outcomes = race(url, [("CreateOrganization", creation())] * CONTENDERS)
     assert len(set(outcomes)) == 1
     assert names(service) == [pb.CreateOrganizationResponse.FromString(outcomes[0]).organization.name]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("race", [in_threads, in_processes])
-def test_of_those_who_read_the_same_exactly_one_changes_it(
-    race: Race, tmp_path: Path, service: OnboardingServicer
-) -> None:
+def test_of_those_who_read_the_same_exactly_one_changes_it(race: Race, url: str, service: OnboardingServicer) -> None:
     name = ask(service, "CreateOrganization", creation()).organization.name
     wanted = [pb.Organization(name=name, display_name=f"N{number}", etag="1") for number in range(CONTENDERS)]
     updates = [("UpdateOrganization", pb.UpdateOrganizationRequest(organization=each)) for each in wanted]
-    outcomes = race(tmp_path, updates)
+    outcomes = race(url, updates)
     (won,) = (answer for answer in outcomes if isinstance(answer, bytes))
     assert sorted(map(str, outcomes))[1:] == [Reason.STALE_ETAG] * (CONTENDERS - 1)
     now = ask(service, "GetOrganization", pb.GetOrganizationRequest(name=name)).organization
@@ -216,9 +224,9 @@ def test_of_those_who_read_the_same_exactly_one_changes_it(
 
 @pytest.mark.parametrize("race", [in_threads, in_processes])
 def test_without_an_etag_everybody_writes_one_after_the_other(
-    race: Race, tmp_path: Path, service: OnboardingServicer
+    race: Race, url: str, service: OnboardingServicer
 ) -> None:
     name = ask(service, "CreateOrganization", creation()).organization.name
     steps: list[tuple[str, Any]] = [("SuspendOrganization", pb.SuspendOrganizationRequest(name=name))] * CONTENDERS
-    outcomes = race(tmp_path, steps)
+    outcomes = race(url, steps)
     assert sorted(map(str, outcomes))[1:] == [Reason.STATE_NOT_ALLOWED] * (CONTENDERS - 1)

@@ -176,7 +176,7 @@ class Application(_message.Message):
     client_id: _builtins.str
     """Its OAuth client identifier. Given by us. Only read."""
     jwks_uri: _builtins.str
-    """Where it publishes its public keys, by HTTPS. Either this or jwks."""
+    """Where it publishes its public keys: an https address. Either this or jwks."""
     requires_signed_request: _builtins.bool
     """Whether only signed authorization requests are taken from it (RFC 9101)."""
     requires_dpop: _builtins.bool
@@ -191,15 +191,17 @@ class Application(_message.Message):
 
     @_builtins.property
     def redirect_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Where answers to authorization requests may be sent, compared by exact match."""
+        """Where answers to authorization requests may be sent, compared by exact match: https, http to a loopback address, or
+        a private-use scheme such as com.example.app (RFC 8252 §7). Neither fragments nor wildcards nor user information.
+        """
 
     @_builtins.property
     def flows(self) -> _containers.RepeatedScalarFieldContainer[Global___Flow.ValueType]:
-        """The ways in which it may come by a token."""
+        """The ways in which it may come by a token. The authorization code flow where none is given."""
 
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What it may ask for, without purposes: scopes of products, and `openid`."""
+        """What it may ask for, without purposes: scopes of products of the catalogue, and `openid`."""
 
     @_builtins.property
     def purposes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PurposeGrounds]:
@@ -425,7 +427,7 @@ class UpdateApplicationRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields to change; `*` for all that can be changed."""
+        """The fields to change; `*` for all that can be changed; those that are given where it is empty."""
 
     def __init__(
         self,

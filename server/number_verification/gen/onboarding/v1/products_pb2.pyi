@@ -66,7 +66,7 @@ class Plan(_message.Message):
     rate: _builtins.float
     """How many tokens a second an application may be given, in the long run."""
     burst: _builtins.int
-    """How many tokens an application may be given at once. At least 1 where there is a rate."""
+    """How many tokens an application may be given at once. At least 1 where there is a rate, else 0."""
     daily_quota: _builtins.int
     """How many tokens an application may be given in a day of UTC."""
     monthly_quota: _builtins.int
@@ -137,7 +137,7 @@ class Product(_message.Message):
 
     @_builtins.property
     def plans(self) -> _containers.RepeatedCompositeFieldContainer[Global___Plan]:
-        """The terms on which it is had."""
+        """The terms on which it is had. One that is subscribed to cannot go away."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -346,7 +346,7 @@ class UpdateProductRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields to change; `*` for all that can be changed."""
+        """The fields to change; `*` for all that can be changed; those that are given where it is empty."""
 
     def __init__(
         self,

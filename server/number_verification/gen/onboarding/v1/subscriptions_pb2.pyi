@@ -288,7 +288,7 @@ class UpdateSubscriptionRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields to change; `*` for all that can be changed."""
+        """The fields to change; `*` for all that can be changed; those that are given where it is empty."""
 
     def __init__(
         self,

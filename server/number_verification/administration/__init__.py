@@ -1,0 +1,1 @@
+"""The command line `number-verification admin`: the internal APIs for people and for scripts, over gRPC."""
