@@ -27,6 +27,7 @@ from number_verification.listener_settings import (
     Section,
 )
 from number_verification.origin.resolver import HeaderKind
+from number_verification.registry_settings import RegistrySettings
 
 
 class ConfigurationRefused(Exception):
@@ -170,30 +171,6 @@ class ExternalIssuerSettings(Section):
         if self.jwks and not is_usable(self.jwks):
             raise ValueError("jwks holds no key that can be used: EC P-256, Ed25519, or RSA of 2048 bits and more")
         return self
-
-
-class RegistrySettings(Section):
-    """Who is served: organizations, people, products, subscriptions and applications."""
-
-    url: str = Field(default="", repr=False)
-    """Of its database: `postgresql+psycopg://…`; absent for SQLite in the data directory."""
-    password_file: Path | None = None
-    """The password of the database, where the URL holds none."""
-    stale_after_seconds: float = Field(default=30, ge=1, le=3600)
-    """How long calls are answered by what was read last when the registry does not answer any more."""
-    allow_private_jwks_uris: tuple[Network, ...] = ()
-    """Networks other than the Internet from which the keys of applications may be fetched."""
-
-    @model_validator(mode="after")
-    def _has_its_password(self) -> Self:
-        if self.password_file is not None and not self.password_file.is_file():
-            raise ValueError(f"there is no file {self.password_file}")
-        return self
-
-    @property
-    def password(self) -> str:
-        """The password; empty where there is none."""
-        return self.password_file.read_text(encoding="utf-8").strip() if self.password_file else ""
 
 
 class LimitSettings(Section):

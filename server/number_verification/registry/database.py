@@ -6,6 +6,7 @@ further up: drivers quote statements and what stands in them.
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,15 +49,14 @@ _DISK_FULL = frozenset({"53100", "53200"})
 
 
 def open_database(url: str, password: str = "") -> Engine:
-    """Open a database. Nothing is connected to yet; SQLite's file is made where there is none.
+    """Open a database. Nothing is connected to yet.
 
     Args:
         url: `sqlite:///PATH`, or `postgresql+psycopg://…`.
         password: for PostgreSQL, where the URL holds none.
 
     Raises:
-        StoreUnavailable: the file cannot be used, or the URL is of no database that is supported. The message does not
-            quote it.
+        StoreUnavailable: the URL is of no database that is supported. The message does not quote it.
     """
     try:
         parsed = make_url(url)
@@ -70,7 +70,7 @@ def open_database(url: str, password: str = "") -> Engine:
 
 
 def _sqlite(url: URL) -> Engine:
-    _make_private(Path(url.database or ""))
+    path, making = Path(url.database or ""), threading.Lock()
     engine = sqlalchemy.create_engine(
         url,
         hide_parameters=True,
@@ -81,6 +81,12 @@ def _sqlite(url: URL) -> Engine:
         pool_timeout=WAIT_SECONDS,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
     )
+
+    @event.listens_for(engine, "do_connect")
+    def make(*_: object) -> None:
+        # One at a time: who makes the file closes it again, and with it would go the locks of another (see below).
+        with making:
+            _make_private(path)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _: object) -> None:

@@ -80,7 +80,6 @@ class TestFile:
         before = os.umask(0)
         try:
             opened = open_database(f"sqlite:///{path}")
-            assert stat.S_IMODE(path.stat().st_mode) == 0o600
             migrate(opened)
             with writing(opened) as connection:
                 connection.exec_driver_sql("UPDATE change_counter SET value = 1")
@@ -91,14 +90,14 @@ class TestFile:
 
     def test_one_that_others_may_read_is_closed_to_them(self, path: Path) -> None:
         path.touch(0o644)
-        open_database(f"sqlite:///{path}")
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        with reading(open_database(f"sqlite:///{path}")):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
     def test_opened_again_the_locks_of_this_process_stay(self, engine: Engine, path: Path) -> None:
         """Closing a file gives up all locks that a process has on it (fcntl(2))."""
         with writing(engine) as connection:
             connection.exec_driver_sql("UPDATE change_counter SET value = 1")
-            open_database(f"sqlite:///{path}")
+            SqlRegistry(open_database(f"sqlite:///{path}")).change()
             script = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
             other = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, check=False)
             assert b"database is locked" in other.stderr
@@ -108,7 +107,7 @@ class TestFile:
         (tmp_path / "file").touch()
         mode = tmp_path.stat().st_mode
         with pytest.raises(StoreUnavailable, match=f"registry: {tmp_path}.* (cannot be opened|is not a file)"):
-            open_database(f"sqlite:///{tmp_path}/{where}")
+            migrate(open_database(f"sqlite:///{tmp_path}/{where}"))
         assert tmp_path.stat().st_mode == mode
 
     @pytest.mark.parametrize("content", [b"not a database " * 100, b"SQLite format 3\0" + bytes(84) + b"?" * 5_000])
