@@ -24,8 +24,8 @@ from number_verification.domain.refusal import Reason
 from number_verification.domain.session import Ipv4Address
 from number_verification.onetime.lmdb import LmdbOneTimeStore
 from number_verification.sandbox.devices import APN
-from number_verification.sandbox.registration import CLIENT_ID, CUSTOMER
-from number_verification.sandbox.run import DESCRIPTION, SCOPES
+from number_verification.sandbox.onboarding import SCOPES
+from number_verification.sandbox.run import DESCRIPTION
 from number_verification.sessions.lmdb import LmdbSessionStore
 
 LOOPBACK = "127.0.0.1"
@@ -83,8 +83,9 @@ class Service:
         if isinstance(found, Reason):
             raise LookupError(f"subscriber {serial} has no session: {found}")  # noqa: TRY004 - it is no fault of typing
         session = found.sessions[0]
+        client = self.description["clients"][0]
         grant = AccessGrant(
-            client_id=CLIENT_ID,
+            client_id=client["client_id"],
             scopes=frozenset(SCOPES),
             purpose=next(scope for scope in SCOPES if scope.startswith("dpv:")),
             method=AuthenticationMethod.NETWORK,
@@ -92,8 +93,8 @@ class Service:
             issued_at=now,
             expires_at=now + 300 * SECOND,
             anchor=SessionAnchor(session.key, session.began, found.subscriber, address),
-            application=f"{CUSTOMER}/applications/bank",
-            customer=CUSTOMER,
+            application=client["application"],
+            customer=client["customer"],
         )
         return Permit(reference_tokens.issue(grant, self._one_time), population.phone_number(serial))
 
