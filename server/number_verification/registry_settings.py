@@ -35,9 +35,9 @@ class RegistrySettings(Section):
         if self.url:
             _check_url(self.url)
         if self.password_file is not None:
-            _check_password_file(self.password_file)
             if not self.url.startswith("postgresql"):
                 raise ValueError("password_file is of no use without the url of a PostgreSQL")
+            _check_password_file(self.password_file)
         return self
 
     @property
@@ -82,8 +82,6 @@ def _is_on_this_machine(host: str) -> bool:
 
 
 def _check_password_file(path: Path) -> None:
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
     try:
         mode = path.stat().st_mode
         password = _password_in(path)

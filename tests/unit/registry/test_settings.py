@@ -93,8 +93,8 @@ def test_the_password_is_read_and_not_shown(password_file: Path) -> None:
 
 def test_the_password_file_is_for_us_alone(password_file: Path, tmp_path: Path) -> None:
     postgresql = "postgresql+psycopg://user@localhost/registry"
-    for path in (tmp_path / "nothing", tmp_path):
-        assert refusal(url=postgresql, password_file=path) == f"there is no file {path}"
+    assert "No such file" in refusal(url=postgresql, password_file=tmp_path / "nothing")
+    assert "directory" in refusal(url=postgresql, password_file=tmp_path)
     assert "of no use" in refusal(password_file=password_file)
     password_file.chmod(0o644)
     assert "by others" in refusal(url=postgresql, password_file=password_file)
