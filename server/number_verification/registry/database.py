@@ -7,7 +7,7 @@ further up: drivers quote statements and what stands in them.
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -215,6 +215,28 @@ def counting(engine: Engine) -> Iterator[Any]:
         finally:
             # Rolls back what was not committed.
             connection.close()
+
+
+def fetch(engine: Engine, sql: str, parameters: Sequence[object]) -> list[Any]:
+    """All rows of one SELECT, by the driver itself: for look-ups that every request waits for.
+
+    Args:
+        engine: of the database.
+        sql: its parameters are written as `?`.
+        parameters: in their order.
+
+    Raises:
+        StoreUnavailable: they cannot be had.
+    """
+    if engine.dialect.name != "sqlite":
+        sql = sql.replace("?", "%s")
+    with faults_told():
+        connection = engine.raw_connection()
+        try:
+            rows: list[Any] = connection.cursor().execute(sql, parameters).fetchall()
+        finally:
+            connection.close()
+    return rows
 
 
 def insert_into(engine: Engine, table: Table) -> "sqlite_dialect.Insert | postgresql_dialect.Insert":
