@@ -14,15 +14,17 @@ from number_verification.registry.audit.numbers import NumberKeys
 from number_verification.registry.audit.reading import Query, decode_place, encode_place, page
 from number_verification.registry.audit.seals import SealKey
 from number_verification.registry.audit.verify import verify
+from number_verification.services.enumerations import Enumeration
 
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
 
-_KINDS = {
-    pb.AUDIT_KIND_AUTHORIZATION: AuditKind.AUTHORIZATION,
-    pb.AUDIT_KIND_TOKEN: AuditKind.TOKEN,
-    pb.AUDIT_KIND_CALL: AuditKind.CALL,
-}
-_KIND_MESSAGES = {value: key for key, value in _KINDS.items()}
+_KINDS = Enumeration(
+    {
+        pb.AUDIT_KIND_AUTHORIZATION: AuditKind.AUTHORIZATION,
+        pb.AUDIT_KIND_TOKEN: AuditKind.TOKEN,
+        pb.AUDIT_KIND_CALL: AuditKind.CALL,
+    }
+)
 
 
 class AuditServicer:
@@ -74,7 +76,7 @@ class AuditServicer:
         return Query(
             start=_instant(request.start_time, "startTime") if request.HasField("start_time") else None,
             end=_instant(request.end_time, "endTime") if request.HasField("end_time") else None,
-            kind=_kind(request.kind),
+            kind=_KINDS.read(request.kind, "kind"),
             application=request.application,
             customer=request.customer,
             channel_partner=request.channel_partner,
@@ -85,7 +87,7 @@ class AuditServicer:
 
 def _message(record: AuditRecord) -> pb.AuditRecord:
     message = pb.AuditRecord(
-        kind=_KIND_MESSAGES[record.kind],
+        kind=_KINDS.number(record.kind),
         correlator=record.correlator,
         operation=record.operation,
         transport=record.transport,
@@ -104,12 +106,6 @@ def _message(record: AuditRecord) -> pb.AuditRecord:
     )
     message.time.FromMilliseconds(record.time)
     return message
-
-
-def _kind(number: int) -> AuditKind | None:
-    if number and number not in _KINDS:
-        raise _invalid("kind", "is not known")
-    return _KINDS.get(number)
 
 
 def _instant(timestamp: Timestamp, field: str) -> Milliseconds:
