@@ -20,7 +20,7 @@ import pytest
 from functional.authorization import OAuthClient
 from functional.gateway import Attachment, Gateway
 from functional.load import load, wait_until
-from functional.registered import CUSTOMER
+from functional.registered import CHANNEL_PARTNER, CUSTOMER
 from functional.service import PURPOSE, Service, descendants
 from functional.serving import SERVICE_TOKEN, Setup, running_service, start_service
 from functional.transports import Grpc, Rest, grpc_refusal
@@ -123,10 +123,14 @@ def test_the_whole_way_is_on_record(tmp_path: Path, setup: Setup) -> None:
         assert len(found.latest_seal_digest) == 64
 
         (line,) = [line for line in service.log if line.get("correlator") == "of-grpc" and line["code"] == "OK"]
-        assert (line["application"], line["customer"], line["channel_partner"]) == (APPLICATION, CUSTOMER, "")
+        assert (line["application"], line["customer"], line["channel_partner"]) == (
+            APPLICATION,
+            CUSTOMER,
+            CHANNEL_PARTNER,
+        )
         metrics = service.admin("/metrics").body.decode()
         assert (
-            f'number_verification_application_calls_total{{application="{APPLICATION}",channel_partner="",code="OK",'
+            f'number_verification_application_calls_total{{application="{APPLICATION}",channel_partner="{CHANNEL_PARTNER}",code="OK",'
             f'customer="{CUSTOMER}",operation="{GET}"}} 2.0' in metrics
         )
     trail = list((tmp_path / "data" / "audit").rglob("*"))
