@@ -28,8 +28,8 @@ from number_verification.gen.audit.v1 import audit_pb2 as pb
 
 STAFF_TOKEN = "a-token-of-the-operators-staff"
 DEVICE = Attachment("127.2.0.1", "+990555000777", "999990555000777")
-APP = f"{CUSTOMER}/applications/app-0"
 GET = "/numberverification.v2.NumberVerificationService/GetDevicePhoneNumber"
+APPLICATION = f"{CUSTOMER}/applications/app-0"
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_the_whole_way_is_on_record(tmp_path: Path, setup: Setup) -> None:
                 assert (again.outcome, again.reason) == ("UNAUTHENTICATED", "token_unknown")
                 assert done.kind == again.kind == pb.AUDIT_KIND_CALL
                 assert done.operation == again.operation == GET
-                assert (done.client_id, done.application) == ("client-0", APP)
+                assert (done.client_id, done.application, done.customer) == ("client-0", APPLICATION, CUSTOMER)
                 assert (done.method, done.purpose) == ("nba", PURPOSE)
                 assert done.masked_phone_number == "+990*******77"
         refused = oauth.authorize("127.9.0.1")
@@ -104,7 +104,9 @@ def test_the_whole_way_is_on_record(tmp_path: Path, setup: Setup) -> None:
             ("access_denied", "off_net", ""),
         ]
         tokens = auditor.records(kind=pb.AUDIT_KIND_TOKEN)
-        assert [(r.outcome, r.operation, r.application, r.method) for r in tokens] == [("OK", "token", APP, "nba")] * 2
+        assert [(r.outcome, r.operation, r.application, r.method) for r in tokens] == [
+            ("OK", "token", APPLICATION, "nba")
+        ] * 2
         of_the_subscriber = auditor.records(phone_number=DEVICE.phone_number)
         assert len(of_the_subscriber) == 6
         assert len({record.phone_number_hash for record in of_the_subscriber}) == 1
@@ -121,11 +123,15 @@ def test_the_whole_way_is_on_record(tmp_path: Path, setup: Setup) -> None:
         assert len(found.latest_seal_digest) == 64
 
         (line,) = [line for line in service.log if line.get("correlator") == "of-grpc" and line["code"] == "OK"]
-        assert (line["application"], line["customer"], line["channel_partner"]) == (APP, CUSTOMER, CHANNEL_PARTNER)
+        assert (line["application"], line["customer"], line["channel_partner"]) == (
+            APPLICATION,
+            CUSTOMER,
+            CHANNEL_PARTNER,
+        )
         metrics = service.admin("/metrics").body.decode()
         assert (
-            f'number_verification_application_calls_total{{application="{APP}",channel_partner="{CHANNEL_PARTNER}",'
-            f'code="OK",customer="{CUSTOMER}",operation="{GET}"}} 2.0' in metrics
+            f'number_verification_application_calls_total{{application="{APPLICATION}",channel_partner="{CHANNEL_PARTNER}",code="OK",'
+            f'customer="{CUSTOMER}",operation="{GET}"}} 2.0' in metrics
         )
     trail = list((tmp_path / "data" / "audit").rglob("*"))
     assert any(path.suffix == ".jws" for path in trail)
