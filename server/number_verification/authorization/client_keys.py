@@ -15,8 +15,8 @@ WAITING = 2
 must not keep the threads of everybody else."""
 
 FETCHING = 64
-"""Fetches that may run at the same time. Each is a thread, and whoever registers applications decides how many there are
-to fetch from; a slow name server keeps one for longer than a fetch may take."""
+"""Fetches that may run at the same time. Each is a thread, and whoever registers applications decides how many servers
+there are; a slow name server keeps one for longer than a fetch may take."""
 
 
 class Client(Protocol):
