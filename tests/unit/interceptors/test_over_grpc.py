@@ -414,6 +414,7 @@ def test_every_call_is_recorded(call: Callable[..., str], servicer: Servicer) ->
         "organizations/bank",
         "organizations/hub",
         "",
+        "",
         "nba",
         "dpv:Test",
     )
