@@ -377,6 +377,25 @@ def test_what_is_told_of_a_state(
     assert texts == [errors.TABLE[kind].message, "it is suspended; etag: is another"]
 
 
+def test_of_very_many_violations_the_first_are_told(servicer: Servicer, grpc_channel: grpc.Channel) -> None:
+    """What is told travels as metadata, of which clients take little."""
+    servicer.failure = Refusal(
+        Kind.INVALID_ARGUMENT,
+        Reason.INPUT_MALFORMED,
+        violations=[Violation(f"updateMask.paths[{index}]", "cannot be changed" * 7) for index in range(20_000)],
+    )
+    request = pb.VerifyPhoneNumberRequest(phone_number="+990555000001").SerializeToString()
+    with pytest.raises(grpc.RpcError) as told:
+        grpc_channel.unary_unary(f"/{SERVICE}/Raises", None, None)(
+            request, metadata=(("authorization", "Bearer good"),), timeout=5
+        )
+    error: Any = told.value
+    assert (error.code(), reason_of(error)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT")
+    broken = error_details_pb2.BadRequest()
+    assert rpc_status.from_call(error).details[1].Unpack(broken)
+    assert len(broken.field_violations) == errors.MAX_VIOLATIONS
+
+
 def test_two_authorizations(call: Callable[..., str], servicer: Servicer) -> None:
     assert call("Consumer", "good", [("authorization", "Bearer good")]) == "UNAUTHENTICATED"
     assert servicer.redeemed == []
