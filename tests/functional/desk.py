@@ -23,7 +23,9 @@ from number_verification.gen.onboarding.v1 import people_pb2 as people
 from number_verification.gen.onboarding.v1 import products_pb2 as products
 from number_verification.gen.onboarding.v1 import subscriptions_pb2 as subs
 
-OPERATIONS = [f"/numberverification.v2.NumberVerificationService/{m}" for m in ("VerifyPhoneNumber", "GetDevicePhoneNumber")]
+OPERATIONS = [
+    f"/numberverification.v2.NumberVerificationService/{m}" for m in ("VerifyPhoneNumber", "GetDevicePhoneNumber")
+]
 OTHER_PURPOSE = "dpv:ServiceProvision"
 CONSENT, CONTRACT = apps.LEGAL_BASIS_CONSENT, apps.LEGAL_BASIS_CONTRACT
 LEGITIMATE_INTEREST = apps.LEGAL_BASIS_LEGITIMATE_INTEREST
@@ -166,8 +168,9 @@ class Desk:
         name: str = answer.product.name
         return name
 
-    def organization(self, by: Caller | None = None, kind: "orgs.OrganizationKind.ValueType" = orgs.ORGANIZATION_KIND_CUSTOMER) -> str:
-        """An organization, onboarded by staff or by its channel partner."""
+    def organization(self, by: Caller | None = None, *, channel_partner: bool = False) -> str:
+        """A customer or a channel partner, onboarded by staff; or a customer, onboarded by its channel partner."""
+        kind = orgs.ORGANIZATION_KIND_CHANNEL_PARTNER if channel_partner else orgs.ORGANIZATION_KIND_CUSTOMER
         organization = orgs.Organization(kind=kind, display_name="Somebody")
         answer = (by or self.staff)(
             orgs.CreateOrganizationRequest(organization=organization, organization_id=fresh("organization"))
@@ -232,7 +235,13 @@ class Desk:
                 "redirect_uri": REDIRECT_URI,
             },
         )
-        wait_until(lambda: client.authorize().status == 302, 5)
+
+        def known() -> bool:
+            answer = client.authorize()
+            reason = self.service.logged(answer.headers["x-correlator"])["reason"]
+            return answer.status == 302 and (reason != "application_not_active" or not activate)
+
+        wait_until(known, 5)
         return client
 
     def agree(self, client: OAuthClient, phone_number: str, **more: Any) -> None:

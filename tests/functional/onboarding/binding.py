@@ -70,7 +70,7 @@ def bind(request: Message) -> Bound:
     body = content if route.body == "*" else content.pop(route.body, {}) if route.body else None
     return Bound(
         route.http_method,
-        "/" + "/".join(map(quote, segments)) + (f":{route.verb}" if route.verb else ""),
+        "/" + "/".join(quote(segment, safe=":") for segment in segments) + (f":{route.verb}" if route.verb else ""),
         "" if route.body == "*" else urlencode(content, doseq=True),
         None if body is None else json.dumps(body).encode(),
     )
