@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from functional.authorization import ASSERTION_TYPE, OAuthClient
 from functional.load import wait_until
 from functional.onboarding.binding import answered, bind, response_class, rpc_of
-from functional.service import PURPOSE, READ_SCOPE, VERIFY_SCOPE, HttpAnswer, Service, request
+from functional.service import ANSWER_SECONDS, PURPOSE, READ_SCOPE, VERIFY_SCOPE, HttpAnswer, Service, request
 from functional.serving import REDIRECT_URI, key_pair, public
 from functional.transports import grpc_refusal
 from number_verification.gen.consent.v1 import consent_pb2 as consent
@@ -81,7 +81,7 @@ class GrpcWire(Wire):
     def send(self, message: Message, token: str | None) -> Any:
         rpc = self.channel.unary_unary(rpc_of(message), None, response_class(message).FromString)
         try:
-            return rpc(message.SerializeToString(), metadata=bearer(token), timeout=20)
+            return rpc(message.SerializeToString(), metadata=bearer(token), timeout=ANSWER_SECONDS)
         except grpc.RpcError as error:
             raise Refused(grpc_refusal(error).code) from None
 
