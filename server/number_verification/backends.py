@@ -32,9 +32,6 @@ from number_verification.sessions.store import SessionStore
 REGISTRY = "registry.db"
 """The file of the embedded registry."""
 
-POLL_SECONDS = 0.2
-"""How often each process asks the registry whether anything changed."""
-
 
 def session_store(settings: Settings) -> SessionStore:
     """The session store that is configured."""
@@ -138,13 +135,13 @@ def open_backends(settings: Settings) -> Backends:
     registry, records = SqlRegistry(engine), SqlApprovalRecords(engine, clock.now)
     keys, salt = signing(settings)
     hashed = consent_hash(settings)
-    stale_after = settings.registry.stale_after_seconds
-    recent = RecentEndings(records, clock=clock.now, poll_interval=POLL_SECONDS, stale_after=stale_after)
+    poll, stale_after = settings.registry.poll_seconds, settings.registry.stale_after_seconds
+    recent = RecentEndings(records, clock=clock.now, poll_interval=poll, stale_after=stale_after)
     return Backends(
         session_store(settings),
         one_time_store(settings),
         registry,
-        Snapshot(registry, poll_seconds=POLL_SECONDS, stale_after=stale_after),
+        Snapshot(registry, poll_seconds=poll, stale_after=stale_after),
         SqlAllowances(engine),
         SqlUsage(engine),
         records,

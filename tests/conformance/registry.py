@@ -272,6 +272,13 @@ class RegistrySuite:
         with registry.reading() as reading:
             assert reading.find(Organization, customer().name) == second
 
+    def test_a_client_id_is_for_ever(self, registry: Registry) -> None:
+        add(registry, customer(), person(client_id="p"), application(client_id="a"))
+        for entity in (person(client_id="a", revision=1), application(client_id="p", revision=1)):
+            with registry.writing() as writing, pytest.raises(StaleRevision):
+                writing.replace(entity, T)
+        assert {found.revision for found in registry.changes(0).entities} == {1}
+
     @pytest.mark.parametrize(
         "orphan",
         [
@@ -316,6 +323,8 @@ class RegistrySuite:
             writing.keep_answer("me", "1", Answer(b"", b""), T)
             with pytest.raises(AlreadyExists):
                 writing.add(customer(), T)
+            with pytest.raises(StaleRevision):
+                writing.replace(customer(revision=7), T)
         with registry.reading() as reading:
             reading.find(Organization, customer().name)
         assert registry.change() == 1

@@ -49,6 +49,12 @@ def seconds_until_refused(ask: Callable[[], object]) -> float:
     return time.monotonic() - before
 
 
+def why_refused(ask: Callable[[], object]) -> str:
+    with pytest.raises(StoreUnavailable) as refused:
+        ask()
+    return str(refused.value)
+
+
 def until_answered(ask: Callable[[], object]) -> None:
     """What is asked is answered in the end, by the same client."""
     deadline = time.monotonic() + 60
@@ -96,6 +102,37 @@ def test_more_threads_than_connections_while_it_hangs(server: Postgresql, url: s
             server.resume()
         until_answered(lambda: spend(0))
         assert list(threads.map(spend, range(crowd))) == [None] * crowd
+
+
+def test_while_it_hangs_only_one_waits(server: Postgresql, url: str) -> None:
+    """The others are told before the one who waits is: threads that need nothing of it are not taken up by it."""
+    registry = open_registry(url)
+    crowd = 3 * database.CONNECTIONS
+    server.pause()
+    try:
+        seconds_until_refused(registry.change)
+        with ThreadPoolExecutor(crowd) as threads:
+            for _ in range(3):
+                told = list(threads.map(why_refused, [registry.change] * crowd))
+                assert sum("a moment ago" not in why for why in told) <= 1
+    finally:
+        server.resume()
+    until_answered(registry.change)
+    with ThreadPoolExecutor(crowd) as threads:
+        assert list(threads.map(lambda _: registry.change(), range(crowd))) == [registry.change()] * crowd
+
+
+def test_the_default_isolation_of_the_server_does_not_matter(server: Postgresql) -> None:
+    url = migrated(server.database())
+    administrator(url, f"ALTER DATABASE {make_url(url).database} SET default_transaction_isolation = 'serializable'")
+    first, second = open_registry(url), open_registry(url)
+    with ThreadPoolExecutor(1) as threads:
+        with first.writing() as writing:
+            later = threads.submit(add, second, customer("organizations/later"))
+            until_one_waits_for_a_lock(url)
+            writing.add(customer("organizations/sooner"), NOW)
+        later.result()
+    assert [entity.name for entity in second.changes(1).entities] == ["organizations/later"]
 
 
 def test_one_that_died_is_found_again(server: Postgresql, url: str) -> None:
@@ -169,3 +206,13 @@ def administrator(url: str, statement: str) -> None:
         host=str(address.query["host"]), user="postgres", dbname=address.database, autocommit=True
     ) as connection:
         connection.execute(statement.encode())
+
+
+def until_one_waits_for_a_lock(url: str) -> None:
+    address = make_url(url)
+    with psycopg.connect(host=str(address.query["host"]), user="postgres", dbname=address.database) as connection:
+        connection.autocommit = True
+        query = b"SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        deadline = time.monotonic() + 60
+        while connection.execute(query).fetchone() is None:
+            assert time.monotonic() < deadline, "nobody waits"

@@ -20,6 +20,7 @@ import pytest
 from functional.authorization import OAuthClient
 from functional.gateway import Attachment, Gateway
 from functional.load import load, wait_until
+from functional.registered import CHANNEL_PARTNER, CUSTOMER
 from functional.service import PURPOSE, Service, descendants
 from functional.serving import SERVICE_TOKEN, Setup, running_service, start_service
 from functional.transports import Grpc, Rest, grpc_refusal
@@ -28,6 +29,7 @@ from number_verification.gen.audit.v1 import audit_pb2 as pb
 STAFF_TOKEN = "a-token-of-the-operators-staff"
 DEVICE = Attachment("127.2.0.1", "+990555000777", "999990555000777")
 GET = "/numberverification.v2.NumberVerificationService/GetDevicePhoneNumber"
+APPLICATION = f"{CUSTOMER}/applications/app-0"
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ def test_the_whole_way_is_on_record(tmp_path: Path, setup: Setup) -> None:
                 assert (again.outcome, again.reason) == ("UNAUTHENTICATED", "token_unknown")
                 assert done.kind == again.kind == pb.AUDIT_KIND_CALL
                 assert done.operation == again.operation == GET
-                assert (done.client_id, done.application) == ("client-0", "client-0")
+                assert (done.client_id, done.application, done.customer) == ("client-0", APPLICATION, CUSTOMER)
                 assert (done.method, done.purpose) == ("nba", PURPOSE)
                 assert done.masked_phone_number == "+990*******77"
         refused = oauth.authorize("127.9.0.1")
@@ -103,7 +105,7 @@ def test_the_whole_way_is_on_record(tmp_path: Path, setup: Setup) -> None:
         ]
         tokens = auditor.records(kind=pb.AUDIT_KIND_TOKEN)
         assert [(r.outcome, r.operation, r.application, r.method) for r in tokens] == [
-            ("OK", "token", "client-0", "nba")
+            ("OK", "token", APPLICATION, "nba")
         ] * 2
         of_the_subscriber = auditor.records(phone_number=DEVICE.phone_number)
         assert len(of_the_subscriber) == 6
@@ -121,11 +123,15 @@ def test_the_whole_way_is_on_record(tmp_path: Path, setup: Setup) -> None:
         assert len(found.latest_seal_digest) == 64
 
         (line,) = [line for line in service.log if line.get("correlator") == "of-grpc" and line["code"] == "OK"]
-        assert (line["application"], line["customer"], line["channel_partner"]) == ("client-0", "", "")
+        assert (line["application"], line["customer"], line["channel_partner"]) == (
+            APPLICATION,
+            CUSTOMER,
+            CHANNEL_PARTNER,
+        )
         metrics = service.admin("/metrics").body.decode()
         assert (
-            'number_verification_application_calls_total{application="client-0",channel_partner="",code="OK",'
-            f'customer="",operation="{GET}"}} 2.0' in metrics
+            f'number_verification_application_calls_total{{application="{APPLICATION}",channel_partner="{CHANNEL_PARTNER}",code="OK",'
+            f'customer="{CUSTOMER}",operation="{GET}"}} 2.0' in metrics
         )
     trail = list((tmp_path / "data" / "audit").rglob("*"))
     assert any(path.suffix == ".jws" for path in trail)

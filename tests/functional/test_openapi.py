@@ -107,7 +107,7 @@ def test_discovery_and_keys(sandbox: Service) -> None:
     found = request(issuer, "GET", "/.well-known/openid-configuration").json
     assert found["issuer"] == issuer
     assert found["token_endpoint_auth_methods_supported"] == ["private_key_jwt"]
-    assert found["grant_types_supported"] == ["authorization_code"]
+    assert found["grant_types_supported"] == ["authorization_code", "client_credentials"]
     assert found["code_challenge_methods_supported"] == ["S256"]
     assert found["authorization_response_iss_parameter_supported"] is True
     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):

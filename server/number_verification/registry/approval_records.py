@@ -19,8 +19,7 @@ from number_verification.domain.approval_records import (
 )
 from number_verification.domain.clock import Clock, Milliseconds
 from number_verification.registry.approval_schema import CONSENT, COUNTER, OPT_OUT, approvals, events
-from number_verification.registry.database import reading, writing
-from number_verification.registry.kept_connections import KeptConnections
+from number_verification.registry.database import fetch, reading, writing
 from number_verification.registry.schema import change_counter
 
 _KIND = {Action.GIVEN: CONSENT, Action.WITHDRAWN: CONSENT, Action.OPTED_OUT: OPT_OUT, Action.OPTED_IN: OPT_OUT}
@@ -43,7 +42,6 @@ class SqlApprovalRecords:
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
-        self._kept = KeptConnections(engine)
 
     def record(self, statement: Statement) -> Entry:
         """See the Protocol."""
@@ -88,7 +86,7 @@ class SqlApprovalRecords:
 
     def concerning(self, subscriber: bytes, application: str, purpose: str) -> Sequence[Approval]:
         """See the Protocol."""
-        rows = self._kept.fetch(_CONCERNING, (subscriber, application, purpose))
+        rows = fetch(self._engine, _CONCERNING, (subscriber, application, purpose))
         return [
             Consent(row[1], row[2], _scopes(row[3]), row[4], row[5], row[6])
             if row[0] == CONSENT
@@ -104,7 +102,7 @@ class SqlApprovalRecords:
 
     def change(self) -> int:
         """See the Protocol."""
-        [(change,)] = self._kept.fetch("SELECT value FROM change_counter WHERE name = ?", (COUNTER,))
+        [(change,)] = fetch(self._engine, "SELECT value FROM change_counter WHERE name = ?", (COUNTER,))
         return int(change)
 
     def endings(self, after: int, until: int, recorded_from: Milliseconds, limit: int) -> Sequence[Ending]:
@@ -121,7 +119,7 @@ class SqlApprovalRecords:
 
     def close(self) -> None:
         """See the Protocol."""
-        self._kept.close()
+        self._engine.dispose()
 
 
 def _counted(connection: Connection) -> int:

@@ -7,7 +7,7 @@ further up: drivers quote statements and what stands in them.
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from number_verification.domain.faults import StoreFull, StoreUnavailable
+from number_verification.registry.hope import Hope
 from number_verification.registry.patience import PATIENCE_SECONDS, PatientConnection
 
 CONNECTIONS = 8
@@ -34,7 +35,10 @@ BUSY_SECONDS = 5
 """How long a transaction of SQLite waits for another one."""
 
 _STATEMENT_MILLISECONDS = (PATIENCE_SECONDS - 1) * 1_000
-"""How long PostgreSQL may work on one statement, or one may wait for a lock of it: it tells so before we give up."""
+"""How long PostgreSQL may work on one statement: it tells so before we give up."""
+
+_LOCK_MILLISECONDS = _STATEMENT_MILLISECONDS - 1_000
+"""How long one may wait for a lock of it: it tells so before the statement is ended for its length."""
 
 _IDLE_MILLISECONDS = 10_000
 """How long a transaction may do nothing: a node that hangs in the middle of one must not stop the others for good."""
@@ -127,12 +131,14 @@ def _make_private(path: Path) -> None:
 def _postgresql(url: URL) -> Engine:
     settings = {
         "statement_timeout": _STATEMENT_MILLISECONDS,
-        "lock_timeout": _STATEMENT_MILLISECONDS,
+        "lock_timeout": _LOCK_MILLISECONDS,
         "idle_in_transaction_session_timeout": _IDLE_MILLISECONDS,
     }
     engine = sqlalchemy.create_engine(
         url,
         hide_parameters=True,
+        # Whatever the server's own default is: a writer sees what the one before it wrote, once it has the lock.
+        isolation_level="READ COMMITTED",
         # A connection that was cut is found when it is taken, and not by the transaction that needs it.
         pool_pre_ping=True,
         pool_size=CONNECTIONS,
@@ -144,9 +150,12 @@ def _postgresql(url: URL) -> Engine:
         },
     )
 
+    hope = Hope()
+
     @event.listens_for(engine, "do_connect")
     def connect(_: object, __: object, arguments: Any, keywords: Any) -> psycopg.Connection[Any]:
-        return PatientConnection.connect(*arguments, **keywords)
+        with hope.of_an_answer():
+            return PatientConnection.connect(*arguments, **keywords)
 
     return engine
 
@@ -206,6 +215,28 @@ def counting(engine: Engine) -> Iterator[Any]:
         finally:
             # Rolls back what was not committed.
             connection.close()
+
+
+def fetch(engine: Engine, sql: str, parameters: Sequence[object]) -> list[Any]:
+    """All rows of one SELECT, by the driver itself: for look-ups that every request waits for.
+
+    Args:
+        engine: of the database.
+        sql: its parameters are written as `?`.
+        parameters: in their order.
+
+    Raises:
+        StoreUnavailable: they cannot be had.
+    """
+    if engine.dialect.name != "sqlite":
+        sql = sql.replace("?", "%s")
+    with faults_told():
+        connection = engine.raw_connection()
+        try:
+            rows: list[Any] = connection.cursor().execute(sql, parameters).fetchall()
+        finally:
+            connection.close()
+    return rows
 
 
 def insert_into(engine: Engine, table: Table) -> "sqlite_dialect.Insert | postgresql_dialect.Insert":

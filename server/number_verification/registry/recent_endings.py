@@ -144,7 +144,10 @@ class RecentEndings:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._poll_interval):
-            self._try_to_poll()
+            try:
+                self._try_to_poll()
+            except Exception as fault:  # noqa: BLE001 - the thread must live on; memory gets stale, which shows
+                log.fault("approvals_poll_fault", fault)
 
     def _try_to_poll(self) -> None:
         try:
@@ -211,7 +214,7 @@ class RecentEndings:
         Args:
             subscriber: whose it is; asked only where that matters.
             application: whom it was given to.
-            purpose: for what.
+            purpose: for what; empty for a grant of an external issuer that says nothing of it: any ending counts then.
             since: when it was issued.
             consent_counts: whether it was founded on consent.
 
@@ -228,8 +231,8 @@ class RecentEndings:
             if since >= ended.dead_before:
                 continue
             if ended.opt_out:
-                if ended.application in (ALL, application) and ended.purpose in (ALL, purpose):
+                if ended.application in (ALL, application) and (ended.purpose in (ALL, purpose) or not purpose):
                     return Reason.OPTED_OUT
-            elif consent_counts and (ended.application, ended.purpose) == (application, purpose):
+            elif consent_counts and ended.application == application and purpose in ("", ended.purpose):
                 found = Reason.CONSENT_WITHDRAWN
         return found

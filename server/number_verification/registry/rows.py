@@ -1,11 +1,12 @@
 """Entities as rows of their tables, and back."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar, cast
 
 from sqlalchemy import Table
 
 from number_verification.domain.application import Flow, LegalBasis, Limits
+from number_verification.domain.faults import StoreUnavailable
 from number_verification.domain.onboarding.application import ApplicationState, RegisteredApplication
 from number_verification.domain.onboarding.entity import Entity
 from number_verification.domain.onboarding.organization import Organization, OrganizationKind, OrganizationState
@@ -14,7 +15,11 @@ from number_verification.domain.onboarding.product import Plan, Product, Product
 from number_verification.domain.onboarding.subscription import Subscription, SubscriptionState
 from number_verification.registry import schema
 
-Row = Mapping[str, Any]
+E = TypeVar("E", bound=Entity)
+Row = Mapping[Any, Any]
+
+_COMMON = ("name", "revision", "created", "updated")
+"""The columns that mean the same in all entities; the state is of a type of its own in each."""
 
 
 class Mapped(NamedTuple):
@@ -39,10 +44,18 @@ def encoded(entity: Entity) -> dict[str, Any]:
     return common | MAPPED[type(entity)].columns(entity)
 
 
-def decoded(kind: type[Entity], row: Row) -> Entity:
-    """The entity of a row."""
-    common = {name: row[name] for name in ("name", "revision", "created", "updated")}
-    return MAPPED[kind].entity(row, common)
+def decoded(kind: type[E], rows: Iterable[Row]) -> list[E]:
+    """The entities of rows.
+
+    Raises:
+        StoreUnavailable: a row makes no sense to this version.
+    """
+    mapped = MAPPED[kind]
+    try:
+        return [cast("E", mapped.entity(row, {name: row[name] for name in _COMMON})) for row in rows]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # Its content is not quoted, nor what Python says of it.
+        raise StoreUnavailable(f"registry: a row of {mapped.table.name} cannot be read") from None
 
 
 def _organization_columns(organization: Organization) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Select, delete, exists, insert, or_, select, update
 
@@ -43,8 +43,11 @@ class SqlRegistry:
         """See `Registry.writing`."""
         with database.writing(self._engine) as connection:
             # From here on, this is the only writer: what it reads is not changed under its hands.
-            connection.execute(select(change_counter.c.value).where(change_counter.c.name == COUNTER).with_for_update())
-            yield SqlWriting(connection)
+            change = _change(connection, _COUNTED.with_for_update()) + 1
+            writing = SqlWriting(connection, change)
+            yield writing
+            if writing.has_written:
+                connection.execute(update(change_counter).where(change_counter.c.name == COUNTER).values(value=change))
 
     def change(self) -> int:
         """See `Registry.change`."""
@@ -59,7 +62,7 @@ class SqlRegistry:
             if change > since:
                 for kind, mapped in MAPPED.items():
                     rows = connection.execute(select(mapped.table).where(mapped.table.c.change > since))
-                    entities.extend(decoded(kind, cast("Any", row._mapping)) for row in rows)  # noqa: SLF001 - its public face
+                    entities += decoded(kind, rows.mappings())
         return Changes(change, entities)
 
     def probe(self) -> None:
@@ -72,8 +75,11 @@ class SqlRegistry:
         self._engine.dispose()
 
 
-def _change(connection: Connection) -> int:
-    value: int | None = connection.scalar(select(change_counter.c.value).where(change_counter.c.name == COUNTER))
+_COUNTED = select(change_counter.c.value).where(change_counter.c.name == COUNTER)
+
+
+def _change(connection: Connection, counted: Select[Any] = _COUNTED) -> int:
+    value: int | None = connection.scalar(counted)
     if value is None:
         raise StoreUnavailable("registry: the change counter is missing")
     return value
@@ -119,8 +125,7 @@ class SqlReading:
         return self._entities(kind, query)
 
     def _entities(self, kind: type[E], query: Select[Any]) -> list[E]:
-        rows = self._connection.execute(query)
-        return [cast("E", decoded(kind, cast("Any", row._mapping))) for row in rows]  # noqa: SLF001 - its public face
+        return decoded(kind, self._connection.execute(query).mappings())
 
 
 def _within(reach: str) -> Any:
@@ -131,11 +136,18 @@ def _within(reach: str) -> Any:
 
 
 class SqlWriting(SqlReading):
-    """A `Writing` on an open connection whose transaction may write."""
+    """A `Writing` on an open connection whose transaction may write.
 
-    def __init__(self, connection: Connection) -> None:
+    Args:
+        connection: with the row of the counter locked.
+        change: the value of the counter for what is written.
+    """
+
+    def __init__(self, connection: Connection, change: int) -> None:
         super().__init__(connection)
-        self._changed: int | None = None
+        self._change = change
+        self.has_written = False
+        """Whether there is something that the counter has to count."""
 
     def add(self, entity: E, now: Milliseconds) -> E:
         """See `Writing.add`."""
@@ -150,20 +162,23 @@ class SqlWriting(SqlReading):
             raise AlreadyExists
         if "client_id" in values:
             self._connection.execute(insert(clients).values(client_id=values["client_id"], name=entity.name))
-        self._connection.execute(insert(table).values(values | {"change": self._change()}))
+        self._connection.execute(insert(table).values(values | {"change": self._change}))
+        self.has_written = True
         return stored
 
     def replace(self, entity: E, now: Milliseconds) -> E:
         """See `Writing.replace`."""
         stored = _stamped(entity, revision=entity.revision + 1, created=entity.created, updated=now)
         table = MAPPED[type(entity)].table
-        done = self._connection.execute(
-            update(table)
-            .where(table.c.name == entity.name, table.c.revision == entity.revision)
-            .values(encoded(stored) | {"change": self._change()})
-        )
+        values = encoded(stored)
+        same = [table.c.name == entity.name, table.c.revision == entity.revision]
+        if "client_id" in values:
+            # Who has which client id is kept in a table of its own too, and is for ever.
+            same = [*same, table.c.client_id == values["client_id"]]
+        done = self._connection.execute(update(table).where(*same).values(values | {"change": self._change}))
         if done.rowcount != 1:
             raise StaleRevision
+        self.has_written = True
         return stored
 
     def answer_to(self, caller: str, request_id: str) -> Answer | None:
@@ -183,16 +198,3 @@ class SqlWriting(SqlReading):
                 caller=caller, request_id=request_id, digest=answer.digest, content=answer.content, kept=now
             )
         )
-
-    def _change(self) -> int:
-        """The value of the counter for what this transaction writes. Waits for other writers to end."""
-        if self._changed is None:
-            self._changed = self._connection.scalar(
-                update(change_counter)
-                .where(change_counter.c.name == COUNTER)
-                .values(value=change_counter.c.value + 1)
-                .returning(change_counter.c.value)
-            )
-            if self._changed is None:
-                raise StoreUnavailable("registry: the change counter is missing")
-        return self._changed

@@ -84,7 +84,8 @@ class Writing(Reading, Protocol):
         """Put a changed entity in the place of the one with the same name and revision. Returns it as it is stored.
 
         Raises:
-            StaleRevision: the stored one has another revision by now, or there is none.
+            StaleRevision: the stored one has another revision by now (or another client id: that never changes), or
+                there is none.
         """
         ...
 

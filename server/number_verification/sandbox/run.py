@@ -5,7 +5,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,19 +67,12 @@ def run(
     others = [str(address) for address in addresses if not address.is_loopback]
     if others:
         raise ConfigurationRefused([f"{address}: the sandbox listens on loopback only" for address in others])
-    description_path = data_dir / DESCRIPTION
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        with _alone_in(data_dir):
-            description_path.unlink(missing_ok=True)
-            own = keys.load(data_dir)
-            for file in data_dir.glob(f"{REGISTRY}*"):
-                file.unlink()
+    with _alone_in(data_dir):
+        own = _begun_anew(data_dir)
+        try:
             _run(data_dir, addresses, own, on_ready, empty_registry=empty_registry)
-    except OSError as error:
-        raise ConfigurationRefused([f"data-dir: {data_dir} cannot be used: {error.strerror}"]) from None
-    finally:
-        description_path.unlink(missing_ok=True)
+        finally:
+            (data_dir / DESCRIPTION).unlink(missing_ok=True)
 
 
 def _run(
@@ -128,14 +121,32 @@ def _alone_in(data_dir: Path) -> Iterator[None]:
     """Keep a second sandbox from beginning anew under the feet of one that runs.
 
     Raises:
-        ConfigurationRefused: one runs.
+        ConfigurationRefused: one runs, or the directory cannot be used.
     """
-    with (data_dir / "sandbox.lock").open("ab") as lock:
+    with ExitStack() as stack:
         try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((data_dir / "sandbox.lock").open("ab"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigurationRefused([f"data-dir: {data_dir} is in use by another sandbox"]) from None
+        except OSError as error:
+            raise _unusable(data_dir, error) from None
         yield
+
+
+def _begun_anew(data_dir: Path) -> keys.SandboxKeys:
+    """The keys of the directory, whose registry is empty then."""
+    try:
+        for file in (data_dir / DESCRIPTION, *data_dir.glob(f"{REGISTRY}*")):
+            file.unlink(missing_ok=True)
+        return keys.load(data_dir)
+    except OSError as error:
+        raise _unusable(data_dir, error) from None
+
+
+def _unusable(data_dir: Path, error: OSError) -> ConfigurationRefused:
+    return ConfigurationRefused([f"data-dir: {data_dir} cannot be used: {error.strerror}"])
 
 
 def sandbox_settings(data_dir: Path, addresses: Addresses, own: keys.SandboxKeys) -> Settings:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from conformance.entities import application, customer
+from conformance.entities import application, customer, person
 from conformance.registry import add
 from number_verification.domain.application import Limits
 from number_verification.domain.faults import StoreFull, StoreUnavailable
@@ -262,3 +262,26 @@ class TestWriteError:
     def write_all(self, registry: SqlRegistry) -> None:
         for number in range(100):
             add(registry, application(f"organizations/bank/applications/{number}", client_id=str(number)))
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        ("organizations", "kind = 'secret'"),
+        ("organizations", "state = 'secret'"),
+        ("people", """roles = '["secret"]'"""),
+        ("people", "roles = '7'"),
+        ("people", """jwks = '{"secret'"""),
+    ],
+)
+def test_a_row_that_makes_no_sense(path: Path, engine: Engine, table: str, values: str) -> None:
+    """As one that a newer version wrote: whoever keeps a copy is told so, and does not stumble."""
+    registry = SqlRegistry(engine)
+    add(registry, customer(), person())
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA ignore_check_constraints=ON")
+        other.execute(f"UPDATE {table} SET {values}")  # noqa: S608
+    with pytest.raises(StoreUnavailable) as told:
+        registry.changes(0)
+    assert str(told.value) == f"registry: a row of {table} cannot be read"
+    assert told.value.__suppress_context__

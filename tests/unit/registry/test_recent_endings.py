@@ -141,6 +141,8 @@ def test_a_withdrawal_kills_every_grant_while_it_stands(
     assert objection(recent, issued, subscriber=BERT) is None
     assert objection(recent, issued, application=SHOP) is None
     assert objection(recent, issued, purpose=ADS) is None
+    assert objection(recent, issued, purpose="") is Reason.CONSENT_WITHDRAWN  # an external issuer need not say
+    assert objection(recent, issued, application=SHOP, purpose="") is None
     assert objection(recent, issued, consent_counts=False) is None
 
 
@@ -181,6 +183,7 @@ def test_an_opt_out_kills_what_it_was_meant_for(
     assert objection(recent, later, consent_counts=False) is Reason.OPTED_OUT
     assert objection(recent, later, application=SHOP) is (Reason.OPTED_OUT if application == ALL else None)
     assert objection(recent, later, purpose=ADS) is (Reason.OPTED_OUT if purpose == ALL else None)
+    assert objection(recent, later, purpose="") is Reason.OPTED_OUT
     assert objection(recent, later, subscriber=BERT) is None
     records.record(opt_out._replace(action=Action.OPTED_IN))
     recent.poll()
