@@ -28,13 +28,14 @@ class OAuthClient:
     Args:
         service: where it is registered.
         index: which of its clients.
+        registered: one that was onboarded since, instead.
     """
 
-    def __init__(self, service: Service, index: int = 0) -> None:
+    def __init__(self, service: Service, index: int = 0, registered: dict[str, Any] | None = None) -> None:
         self.service = service
         self.issuer: str = service.description["issuer"]
-        self.registered: dict[str, Any] = service.description["clients"][index]
-        self.redirect_uri: str = self.registered["redirect_uri"]
+        self.registered: dict[str, Any] = registered or service.description["clients"][index]
+        self.redirect_uri: str = self.registered.get("redirect_uri", "")
 
     def parameters(self, **changes: str | None) -> dict[str, str]:
         """A good authorization request, with some parameters changed, or left out where None."""

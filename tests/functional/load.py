@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from typing import Any
 
-from functional.authorization import OAuthClient
+from functional.authorization import OAuthClient, callback
 from functional.service import Service
 from functional.transports import Grpc, Rest
 
@@ -61,7 +61,10 @@ class Load:
 
     def _token(self, oauth: OAuthClient) -> str | None:
         try:
-            code = oauth.code()
+            asked = oauth.authorize()
+            if asked.status == 503:
+                return None
+            code = callback(asked, oauth.redirect_uri)["code"]
             assertion = oauth.assertion()
             answer = oauth.redeem(code, client_assertion=assertion)
         except (OSError, HTTPException):

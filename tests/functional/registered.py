@@ -62,10 +62,12 @@ def customer(*applications: RegisteredApplication, limits: Limits = Limits()) ->
 
 
 @contextmanager
-def opened(data_dir: Path) -> Iterator[SqlRegistry]:
-    """The registry of a data directory."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    engine = open_database(f"sqlite:///{data_dir / 'registry.db'}")
+def opened(place: Path | str) -> Iterator[SqlRegistry]:
+    """The registry of a data directory, or at a URL."""
+    if isinstance(place, Path):
+        place.mkdir(parents=True, exist_ok=True)
+        place = f"sqlite:///{place / 'registry.db'}"
+    engine = open_database(place)
     migrate(engine)
     registry = SqlRegistry(engine)
     try:
@@ -74,9 +76,9 @@ def opened(data_dir: Path) -> Iterator[SqlRegistry]:
         registry.close()
 
 
-def register(data_dir: Path, entities: Iterable[Entity]) -> None:
+def register(place: Path | str, entities: Iterable[Entity]) -> None:
     """Make entities what they are given as, in one transaction."""
-    with opened(data_dir) as registry, registry.writing() as writing:
+    with opened(place) as registry, registry.writing() as writing:
         for entity in entities:
             stored = writing.find(type(entity), entity.name)
             if stored is None:

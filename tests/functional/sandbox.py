@@ -4,7 +4,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,12 +13,13 @@ from functional.service import SCRIPT, START_SECONDS, Service
 FREE_PORTS = [part for name in ("http", "grpc", "radius", "admin") for part in (f"--{name}", "127.0.0.1:0")]
 
 
-def start_sandbox(data_dir: Path, former: Service | None = None) -> Service:
+def start_sandbox(data_dir: Path, former: Service | None = None, options: Sequence[str] = ()) -> Service:
     """Start a sandbox and wait until it says that it is ready.
 
     Args:
         data_dir: where it keeps its data.
         former: whose issuer it goes on to be; by default it takes free ports.
+        options: more of its command line.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     description, log_path = data_dir / "sandbox.json", data_dir / "log"
@@ -27,7 +28,9 @@ def start_sandbox(data_dir: Path, former: Service | None = None) -> Service:
     if former is not None:
         ports[1] = former.description["issuer"].removeprefix("http://")
     with log_path.open("ab") as log:
-        process = subprocess.Popen([SCRIPT, "sandbox", "--data-dir", data_dir, *ports], stderr=log, stdout=log)
+        process = subprocess.Popen(
+            [SCRIPT, "sandbox", "--data-dir", data_dir, *ports, *options], stderr=log, stdout=log
+        )
     deadline = time.monotonic() + START_SECONDS
     while not description.exists():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -38,9 +41,9 @@ def start_sandbox(data_dir: Path, former: Service | None = None) -> Service:
 
 
 @contextmanager
-def running_sandbox(data_dir: Path) -> Iterator[Service]:
+def running_sandbox(data_dir: Path, options: Sequence[str] = ()) -> Iterator[Service]:
     """A sandbox that is stopped in the end, and stops cleanly."""
-    started = start_sandbox(data_dir)
+    started = start_sandbox(data_dir, options=options)
     try:
         yield started
     finally:

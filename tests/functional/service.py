@@ -21,6 +21,8 @@ from number_verification.sandbox.partner import Partner
 SCRIPT = Path(sys.executable).parent / "number-verification"
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
+ANSWER_SECONDS = 30.0
+"""A database that hangs is given up before."""
 
 READ_SCOPE = "number-verification:device-phone-number:read"
 VERIFY_SCOPE = "number-verification:verify"
@@ -166,7 +168,7 @@ def request(
 ) -> HttpAnswer:
     """One HTTP request from a source address of this machine, its headers as they are given, repeated ones repeated."""
     url = urlsplit(root)
-    connection = HTTPConnection(url.hostname or "", url.port, timeout=10, source_address=(source, 0))
+    connection = HTTPConnection(url.hostname or "", url.port, timeout=ANSWER_SECONDS, source_address=(source, 0))
     try:
         connection.putrequest(method, target, skip_accept_encoding=True)
         for name, value in headers:

@@ -20,6 +20,19 @@ APN = "internet"
 REDIRECT_URI = "http://127.0.0.1:9999/callback"
 
 
+def with_staff(setup: "Setup") -> None:
+    """Have the operator's staff call the internal services, also by REST, as a sandbox has."""
+    key, http = key_pair(), f"127.0.0.1:{free_ports(1)[0]}"
+    setup.content["internal"]["http_listen"] = http
+    setup.content["internal"]["services"].append({"name": "staff", "roles": ["operator-staff"], "jwks": public(key)})
+    setup.description["internal"] = {
+        "listener": setup.internal,
+        "api_root": f"http://{http}",
+        "client_id": "staff",
+        "private_jwk": key,
+    }
+
+
 def free_ports(number: int) -> list[int]:
     """Ports of which nobody makes use now, for TCP and for UDP."""
     sockets = [socket.socket() for _ in range(number)]
@@ -139,7 +152,8 @@ def _value(value: Any) -> str:
 def start_service(directory: Path, setup: Setup) -> Service:
     """Start it and wait until it is ready."""
     config, log_path = directory / "config.toml", directory / "log"
-    register(Path(setup.content["data_dir"]), setup.registered)
+    url = setup.content.get("registry", {}).get("url")
+    register(url or Path(setup.content["data_dir"]), setup.registered)
     config.write_text(toml(setup.content))
     with log_path.open("ab") as log:
         process = subprocess.Popen([SCRIPT, "serve", "--config", config], stderr=log, stdout=log)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from number_verification.sandbox.exchange import Answer, exchange
 from number_verification.sandbox.onboarding import REDIRECT_URI, SCOPES
-from number_verification_client import AuthorizationRequest, Provider, TokenResponse, parse_callback
+from number_verification_client import AuthorizationRequest, OAuthError, Provider, TokenResponse, parse_callback
 
 
 class Partner:
@@ -39,7 +39,11 @@ class Partner:
         return self.provider.authorization_request(client["client_id"], client["redirect_uri"], client["scopes"])
 
     def open_on(self, device: str, request: AuthorizationRequest) -> str:
-        """The app on a device opens the request over the device's own connection. Returns the redirect's target."""
+        """The app on a device opens the request over the device's own connection. Returns the redirect's target.
+
+        Raises:
+            OAuthError: it is not redirected: the client is not known, or there is nobody who could tell.
+        """
         description = self._devices[device]
         headers = {}
         source = description.get("address")
@@ -47,7 +51,10 @@ class Partner:
             source = self._sandbox["trusted_proxy"]["address"]
             headers["Forwarded"] = description["forwarded"]
         url = urlsplit(request.url)
-        return exchange(f"{url.path}?{url.query}", request.issuer, source=source, headers=headers).headers["location"]
+        answer = exchange(f"{url.path}?{url.query}", request.issuer, source=source, headers=headers)
+        if "location" not in answer.headers:
+            raise OAuthError(answer.body["error"], answer.body["error_description"])
+        return answer.headers["location"]
 
     def redeem(self, callback: str, request: AuthorizationRequest) -> TokenResponse:
         """The backend exchanges the code that came back.

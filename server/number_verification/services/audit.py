@@ -98,6 +98,7 @@ def _message(record: AuditRecord) -> pb.AuditRecord:
         customer=record.customer,
         channel_partner=record.channel_partner,
         principal=record.principal,
+        resource=record.resource,
         method=record.method,
         purpose=record.purpose,
         masked_phone_number=record.number.masked,

@@ -7,16 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
 
 import grpc
-from google.protobuf import json_format
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2
 from grpc_interceptor import ServerInterceptor
 from grpc_status import rpc_status
 
+from functional.onboarding.binding import Bound, answered, bind, response_class, rpc_of
 from number_verification.domain.access import AccessCheck
 from number_verification.domain.attribution import AttributionPolicy
 from number_verification.domain.audit import AuditRecord
@@ -39,7 +37,6 @@ from number_verification.services.onboarding import OnboardingServicer
 
 SERVICE: Any = onboarding_service_pb2.DESCRIPTOR.services_by_name["OnboardingService"]
 METHODS = {method.name: method for method in SERVICE.methods}
-_ROUTES = {route.rpc: route for route in ROUTES if route.internal}
 
 
 class Outcome(NamedTuple):
@@ -121,8 +118,7 @@ def over_grpc(servicer: OnboardingServicer, principals: Sequence[Principal]) -> 
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
 
         def call(principal: Principal | None, request: Message) -> Outcome:
-            method = method_of(request)
-            rpc = channel.unary_unary(f"/{SERVICE.full_name}/{method.name}", None, response_class(method).FromString)
+            rpc = channel.unary_unary(rpc_of(request), None, response_class(request).FromString)
             metadata = (("authorization", f"Bearer {token_of(principal)}"),) if principal else ()
             try:
                 return Outcome("OK", rpc(request.SerializeToString(), metadata=metadata, timeout=10))
@@ -148,50 +144,24 @@ def over_rest(servicer: OnboardingServicer, principals: Sequence[Principal]) -> 
     api = RestApi(Transcoder([route for route in ROUTES if route.rpc in behaviours]), behaviours, listed)
 
     def call(principal: Principal | None, request: Message) -> Outcome:
-        method = method_of(request)
-        response = api(HttpRequest(_environ(principal, request), Turns(1)))
+        bound = bind(request)
+        response = api(HttpRequest(_environ(principal, bound), Turns(1)))
         if response.status != 200:
             content = json.loads(response.body)
             assert content["status"] == response.status
             return Outcome(content["code"], None, content["message"], trail.last.reason if trail.last else "")
-        answer = response_class(method)()
-        field = _ROUTES[f"/{SERVICE.full_name}/{method.name}"].response_body
-        json_format.Parse(response.body, getattr(answer, field) if field else answer)
-        return Outcome("OK", answer)
+        return Outcome("OK", answered(request, response.body))
 
     yield call
 
 
-def _environ(principal: Principal | None, request: Message) -> dict[str, Any]:
-    """The HTTP request that the contract's binding makes of a message."""
-    route = _ROUTES[f"/{SERVICE.full_name}/{method_of(request).name}"]
-    sent = type(request)()
-    sent.CopyFrom(request)
-    segments = list(route.segments)
-    for variable in route.variables:
-        *parents, name = variable.field_path
-        holder: Any = sent
-        for parent in parents:
-            holder = getattr(holder, parent)
-        segments[variable.first : variable.end] = getattr(holder, name).split("/")
-        holder.ClearField(name)
-    content = json_format.MessageToDict(sent)
-    body = content if route.body == "*" else content.pop(route.body, {}) if route.body else None
-    path = "/" + "/".join(map(quote, segments)) + (f":{route.verb}" if route.verb else "")
+def _environ(principal: Principal | None, bound: Bound) -> dict[str, Any]:
     return {
-        "REQUEST_METHOD": route.http_method,
-        "PATH_INFO": path,
-        "QUERY_STRING": "" if route.body == "*" else urlencode(content, doseq=True),
+        "REQUEST_METHOD": bound.http_method,
+        "PATH_INFO": bound.path,
+        "QUERY_STRING": bound.query,
         "REMOTE_ADDR": "127.0.0.1",
         "CONTENT_TYPE": "application/json",
-        "wsgi.input": io.BytesIO(b"" if body is None else json.dumps(body).encode()),
+        "wsgi.input": io.BytesIO(bound.body or b""),
         **({"HTTP_AUTHORIZATION": f"Bearer {token_of(principal)}"} if principal else {}),
     }
-
-
-def method_of(request: Message) -> Any:
-    return METHODS[request.DESCRIPTOR.name.removesuffix("Request")]
-
-
-def response_class(method: Any) -> Any:
-    return GetMessageClass(method.output_type)

@@ -71,7 +71,7 @@ class OnboardingCalls:
         """
         principal, now = _principal(), self._clock()
         with self._registry.writing() as writing:
-            return once(
+            response = once(
                 writing,
                 principal.name,
                 request,
@@ -79,6 +79,9 @@ class OnboardingCalls:
                 lambda: answer(response_class, message(use_case(writing, principal, now))),
                 now,
             )
+        # What was created had no name before.
+        current.get().resource = _resource(response).name
+        return response
 
     def step(self, request: Any, response_class: type[M], go: Go[E], step: Step, message: Callable[[E], Message]) -> M:
         """Serve a request that takes an entity to another state. See `write`."""
@@ -135,8 +138,12 @@ def _fitting(messages: Iterator[M]) -> Iterator[M]:
 def answer(response_class: type[M], resource: Message) -> M:
     """A response that holds a resource in its only field."""
     response = response_class()
-    getattr(response, response.DESCRIPTOR.fields[0].name).CopyFrom(resource)
+    _resource(response).CopyFrom(resource)
     return response
+
+
+def _resource(response: Message) -> Any:
+    return getattr(response, response.DESCRIPTOR.fields[0].name)
 
 
 def within(parent: str) -> str:

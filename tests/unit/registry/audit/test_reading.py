@@ -141,6 +141,7 @@ def test_export(filled: Place) -> None:
         "customer": "organizations/o1",
         "channel_partner": "organizations/hub",
         "principal": "",
+        "resource": "",
         "method": "nba",
         "purpose": "dpv:Test",
         "number": "+990*******01",
