@@ -24,7 +24,7 @@ from number_verification.registry.recent_endings import RecentEndings
 from number_verification.registry.snapshot import Snapshot
 from number_verification.registry.sql import SqlRegistry
 from number_verification.registry.store import Allowances, Registry
-from number_verification.registry.subscriber_hash import load_consent_key, subscriber_hash
+from number_verification.registry.subscriber_hash import has_consent_key, load_consent_key, subscriber_hash
 from number_verification.registry.usage import SqlUsage
 from number_verification.sessions.lmdb import LmdbSessionStore
 from number_verification.sessions.store import SessionStore
@@ -72,6 +72,18 @@ def consent_hash(settings: Settings) -> Callable[[str], bytes]:
         KeyFileUnusable: its key cannot be kept, or what is kept cannot be used.
     """
     return subscriber_hash(load_consent_key(settings.data_dir / "keys"))
+
+
+def consent_key_is_lost(settings: Settings, engine: Engine) -> bool:
+    """Whether approvals are on record and what they know subscribers by is not there.
+
+    With a new key nobody's objection would be found any more, and nobody would notice.
+
+    Raises:
+        StoreUnavailable: that cannot be told.
+        KeyFileUnusable: the key cannot be read.
+    """
+    return not has_consent_key(settings.data_dir / "keys") and SqlApprovalRecords(engine, clock.now).change() > 0
 
 
 def number_keys(settings: Settings) -> NumberKeys:

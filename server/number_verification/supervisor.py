@@ -278,7 +278,6 @@ def _usable_stores(settings: Settings) -> tuple[SessionStore, OneTimeStore, Audi
         for store in stores:
             store.probe()
         backends.signing(settings)
-        backends.consent_hash(settings)
     except (StoreUnavailable, KeyFileUnusable) as error:
         raise ConfigurationRefused([f"data_dir: {error}"]) from None
     return stores
@@ -290,8 +289,15 @@ def _usable_registry(settings: Settings) -> Registry:
         migrate(engine)
         registry = SqlRegistry(engine)
         registry.probe()
+        lost = backends.consent_key_is_lost(settings, engine)
+        if not lost:
+            backends.consent_hash(settings)
     except StoreUnavailable as error:
         raise ConfigurationRefused([f"registry: {str(error).removeprefix('registry: ')}"]) from None
+    except KeyFileUnusable as error:
+        raise ConfigurationRefused([f"data_dir: {error}"]) from None
+    if lost:
+        raise ConfigurationRefused(["registry: it holds approvals, and data_dir lacks their key (keys/consent-key)"])
     return registry
 
 

@@ -12,10 +12,15 @@ from typing import Any
 
 import pytest
 
-from functional.registered import OTHER_PURPOSE
+from functional.registered import OTHER_PURPOSE, opened
 from functional.sandbox import FREE_PORTS
 from functional.service import SCRIPT
-from functional.serving import Setup, free_ports, key_pair, refused_start, toml
+from functional.serving import Setup, free_ports, key_pair, refused_start, running_service, toml
+from number_verification.domain import clock
+from number_verification.domain.approval import ALL
+from number_verification.domain.approval_records import Action, Statement
+from number_verification.registry.approval_records import SqlApprovalRecords
+from number_verification.registry.subscriber_hash import load_consent_key
 
 Content = dict[str, Any]
 Change = Callable[[Content], object]
@@ -376,3 +381,17 @@ def test_keys_that_cannot_be_kept_are_refused_at_start(tmp_path: Path) -> None:
     refused = refused_start(tmp_path, Setup(tmp_path / "data").content)
     assert re.search(r"^  data_dir: .*keys", refused, re.MULTILINE)
     assert "Traceback" not in refused
+
+
+def test_approvals_whose_key_is_lost(tmp_path: Path) -> None:
+    """With a new key, no objection that is on record would be found any more."""
+    setup = Setup(tmp_path / "data")
+    with opened(tmp_path / "data") as registry:
+        objecting = Statement(Action.OPTED_OUT, b"0123456789abcdef", ALL, ALL, "a test")
+        SqlApprovalRecords(registry._engine, clock.now).record(objecting)
+    said = refused_start(tmp_path, setup.content)
+    assert re.search(r"^  registry: .* lacks their key \(keys/consent-key\)$", said, re.MULTILINE)
+    assert not (tmp_path / "data" / "keys" / "consent-key").exists()
+    load_consent_key(tmp_path / "data" / "keys")
+    with running_service(tmp_path, setup):
+        pass

@@ -13,6 +13,15 @@ _KEY_BYTES = 32
 _KEY_FILE = "consent-key"
 
 
+def has_consent_key(directory: Path) -> bool:
+    """Whether there is a key already.
+
+    Raises:
+        KeyFileUnusable: it cannot be read.
+    """
+    return key_files.read(directory / _KEY_FILE) is not None
+
+
 def load_consent_key(directory: Path) -> bytes:
     """The key of the hash, created if there is none.
 
