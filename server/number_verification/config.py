@@ -264,6 +264,12 @@ class Settings(Section):
             named = [service.name for service in self.internal.services if service.certificate_names]
             if named and self.internal.tls is None:
                 yield f"internal.tls: is needed, {', '.join(named)} would be known by a certificate"
+            elif named and self.internal.tls is not None and not self.internal.tls.require_client_certificate:
+                # gRPC asks nobody for a certificate whom it does not require one of.
+                yield (
+                    "internal.tls: require_client_certificate must be true, or gRPC would never know "
+                    f"{', '.join(named)} by a certificate"
+                )
             if _repeats([service.name for service in self.internal.services]):
                 yield "internal.services: a name is used twice"
         if _repeats([issuer.issuer for issuer in self.external_issuers]):

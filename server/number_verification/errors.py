@@ -17,6 +17,10 @@ DOMAIN = "number-verification"
 MAX_MESSAGE_LENGTH = 512
 """Characters of a message (Commonalities 0.9, `ErrorInfo.message`)."""
 
+MAX_VIOLATIONS = 20
+"""Violations that are told one by one. Details travel as metadata, and gRPC clients take 8 KiB of that by default: with
+more, the caller would be told that the stream broke."""
+
 
 class PublicError(NamedTuple):
     """One row of the table."""
@@ -192,7 +196,7 @@ def rpc_status(refusal: Refusal) -> status_pb2.Status:
         status.details.append(_packed(retry))
     if refusal.kind is Kind.INVALID_ARGUMENT:
         request = error_details_pb2.BadRequest()
-        for violation in refusal.violations:
+        for violation in refusal.violations[:MAX_VIOLATIONS]:
             request.field_violations.add(field=violation.field, description=violation.description)
         status.details.append(_packed(request))
     return status

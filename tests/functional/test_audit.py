@@ -156,6 +156,7 @@ BAD: list[dict[str, Any]] = [
     {"page_token": "e30="},
     {"phone_number": "990555000001"},
     {"phone_number": "+990555000001\n"},
+    {"kind": 77},
     {"start_time": {"seconds": -1}},
     {"end_time": {"seconds": 2**62}},
     {"application": "x" * 155},

@@ -269,3 +269,26 @@ def test_the_token_is_not_a_jwt_of_our_own_issuer(sandbox: Service, transport: T
     """What stands as `iss` is a claim of the caller until a trusted key has signed it."""
     token = sandbox.external_token(iss=sandbox.description["issuer"])
     assert transport.share(token).code == "UNAUTHENTICATED"
+
+
+def of_ours(sandbox: Service, client: int, device: str, **claims: Any) -> str:
+    """A token that the external issuer gave to an application that is registered with us."""
+    number = next(d["phone_number"] for d in sandbox.description["devices"] if d["name"] == device)
+    client_id = sandbox.description["clients"][client]["client_id"]
+    return sandbox.external_token(client_id=client_id, phone_number=number, **claims)
+
+
+@pytest.mark.parametrize("scope", [f"{PURPOSE} {READ_SCOPE}", READ_SCOPE])
+def test_an_application_of_ours_whose_basis_is_consent(sandbox: Service, transport: Transport, scope: str) -> None:
+    correlator = os.urandom(8).hex()
+    assert transport.share(of_ours(sandbox, 1, "phone-1", scope=scope)).code == "OK"
+    missing = transport.share(of_ours(sandbox, 1, "phone-2", scope=scope), [("x-correlator", correlator)])
+    assert missing.code == "PERMISSION_DENIED"
+    assert sandbox.logged(correlator)["reason"] == "consent_missing"
+
+
+def test_an_application_of_ours_on_another_basis(sandbox: Service, transport: Transport) -> None:
+    assert transport.share(of_ours(sandbox, 0, "phone-2", scope=READ_SCOPE)).code == "OK"
+    assert (
+        transport.share(of_ours(sandbox, 0, "phone-2", scope=f"dpv:Marketing {READ_SCOPE}")).code == "PERMISSION_DENIED"
+    )

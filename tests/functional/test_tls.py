@@ -1,5 +1,6 @@
 """TLS and mutual TLS by configuration, and certificates that change while the service runs."""
 
+import hashlib
 import json
 import signal
 import socket
@@ -64,7 +65,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "internal": {
             "listen": f"127.0.0.1:{internal}",
             "tls": {**tls, "client_ca": str(authority.certificate), "require_client_certificate": True},
-            "services": [{"name": "reader", "roles": ["session-read"], "certificate_names": ["reader.example"]}],
+            "services": [
+                {"name": "reader", "roles": ["session-read"], "certificate_names": ["reader.example"]},
+                {"name": "other", "roles": ["session-read"], "token_sha256": hashlib.sha256(b"other").hexdigest()},
+            ],
         },
         "admin": {"listen": f"127.0.0.1:{free_port()}"},
         "network": {"apns": ["internet"], "direct": [{"network": "127.0.0.0/8"}]},
@@ -129,10 +133,11 @@ def test_old_versions_of_tls_are_refused(served: Served, version: ssl.TLSVersion
         context.wrap_socket(raw, server_hostname="127.0.0.1")
 
 
-def resolve(served: Served, client: tuple[Path, Path] | None) -> grpc.StatusCode:
+def resolve(served: Served, client: tuple[Path, Path] | None, token: str = "") -> grpc.StatusCode:
     root = served.authority.certificate.read_bytes()
     key, chain = (client[1].read_bytes(), client[0].read_bytes()) if client else (None, None)
     credentials = grpc.ssl_channel_credentials(root, key, chain)
+    metadata = [("authorization", f"Bearer {token}")] if token else []
     with grpc.secure_channel(f"127.0.0.1:{served.internal}", credentials) as channel:
         call = channel.unary_unary(
             "/subscribersession.v1.SubscriberSessionService/ResolveDevice",
@@ -140,7 +145,10 @@ def resolve(served: Served, client: tuple[Path, Path] | None) -> grpc.StatusCode
             response_deserializer=pb.ResolveDeviceResponse.FromString,
         )
         try:
-            assert call(pb.ResolveDeviceRequest(address="127.3.3.3"), timeout=5).refusal_reason == "off_net"
+            assert (
+                call(pb.ResolveDeviceRequest(address="127.3.3.3"), metadata=metadata, timeout=5).refusal_reason
+                == "off_net"
+            )
         except grpc.RpcError as error:
             return error.code()
         return grpc.StatusCode.OK
@@ -157,6 +165,13 @@ def test_another_certificate_of_the_same_authority_is_nobody(served: Served) -> 
 def test_a_person_is_known_by_their_certificate(served: Served) -> None:
     """Known, and without the role that this method asks for."""
     assert resolve(served, served.authority.issue("ada.example", "ada")) is grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_a_person_s_certificate_names_hide_no_service(served: Served) -> None:
+    """Any customer's administrator could have claimed the name that a service's certificate has."""
+    certificate = served.authority.issue("ada.example", "claimed")
+    assert resolve(served, certificate, "other") is grpc.StatusCode.OK
+    assert resolve(served, certificate, "nobody-s") is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_without_a_certificate_there_is_no_connection(served: Served) -> None:

@@ -101,6 +101,8 @@ class AccessCheck:
         elif grant.purpose and grant.purpose not in application.legal_bases:
             # Our own grants all name a purpose. An external issuer may have agreed on one without writing it down.
             raise Refusal(Kind.PERMISSION_DENIED, Reason.PURPOSE_NOT_ALLOWED)
+        elif grant.anchor is None:
+            self._ask_for_approval(authenticated, application, scopes)
         if not scopes <= grant.scopes:
             raise Refusal(Kind.PERMISSION_DENIED, Reason.SCOPE_MISSING)
 
@@ -109,11 +111,24 @@ class AccessCheck:
         if not phone_number:
             return
         # Whether the subscriber agrees was asked when our own grants were authenticated, and again when the token was
-        # issued. An external issuer is answerable for its own asking.
+        # issued. What was taken back since is in memory.
         agreed_at = grant.authenticated_at if grant.anchor else grant.issued_at
         withdrawn = self.approvals.withdrawal(phone_number, application, grant.purpose, agreed_at)
         if withdrawn is not None:
             raise Refusal(Kind.UNAUTHENTICATED, withdrawn)
+
+    def _ask_for_approval(self, authenticated: Authenticated, application: Application, scopes: frozenset[str]) -> None:
+        """Ask what nobody of ours has asked yet, for an application of ours whose token an external issuer gave.
+
+        Where the token names no purpose, the subscriber must agree to all that the application has.
+        """
+        grant, subscriber = authenticated.grant, authenticated.subscriber
+        if not subscriber.phone_number:
+            return
+        for purpose in [grant.purpose] if grant.purpose else application.legal_bases:
+            objection = self.approvals.objection(subscriber, application, purpose, scopes, self.clock())
+            if objection is not None:
+                raise Refusal(Kind.PERMISSION_DENIED, objection)
 
 
 def require_mobile_authentication(grant: AccessGrant) -> None:

@@ -1,6 +1,5 @@
 """What the operator's own services do with approvals: record what subscribers say, and look up what follows."""
 
-import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from number_verification.domain.approval_records import (
 from number_verification.domain.clock import Clock, Milliseconds
 from number_verification.domain.onboarding.application import RegisteredApplication
 from number_verification.domain.refusal import Kind, Reason, Refusal, Violation
+
+_COUNTRY_CODE, _LONG = 3, 10
 
 MAX_INSTANT: Milliseconds = 253_402_300_799_999
 """The last one of the year 9999, the end of `google.protobuf.Timestamp`."""
@@ -133,7 +134,7 @@ class Approving:
         if any(unicodedata.category(character) == "Cc" for character in said.evidence):
             raise _invalid(Violation("evidence", "must be one line without control characters"))
         # The record is kept for years, for people who must not see the number.
-        if said.phone_number[1:] in re.sub(r"\D", "", said.evidence):
+        if _names(said.evidence, said.phone_number):
             raise _invalid(Violation("evidence", "must not name the phone number"))
         statement = Statement(
             action,
@@ -152,6 +153,14 @@ class Approving:
             raise Refusal(Kind.NOT_FOUND, Reason.NO_SUCH_ENTITY) from None
         except RequestIdUsed:
             raise _invalid(Violation("requestId", "was used for another request")) from None
+
+
+def _names(text: str, phone_number: str) -> bool:
+    """Whether a text holds a number: in any script, with anything between its digits, or as it is dialled at home."""
+    digits = "".join(str(digit) for character in text if (digit := unicodedata.digit(character, None)) is not None)
+    number = phone_number[1:]
+    # No country code is longer than three digits. What is left of a short number could be any day or dialogue.
+    return (number[_COUNTRY_CODE:] if len(number) >= _LONG else number) in digits
 
 
 def _unregistered(application: RegisteredApplication, purpose: str) -> Sequence[Violation]:

@@ -58,6 +58,8 @@ class AuditRecord(NamedTuple):
     channel_partner: str = ""
     principal: str = ""
     """Who called an internal service."""
+    resource: str = ""
+    """What such a call was about."""
     method: str = ""
     """How the end user was authenticated (`amr`)."""
     purpose: str = ""

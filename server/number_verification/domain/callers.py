@@ -45,15 +45,16 @@ class CallerCheck:
                 return service.client
         return self.people.principal(client_id)
 
-    def by_certificate(self, names: frozenset[str]) -> PrincipalClient | None:
-        """The principal that a verified client certificate with these names identifies; None if it is nobody's.
+    def service_with_certificate(self, names: frozenset[str]) -> PrincipalClient | None:
+        """The service of the configuration that a verified client certificate with these names identifies."""
+        return next((service.client for service in self.services if names & service.certificate_names), None)
+
+    def person_with_certificate(self, names: frozenset[str]) -> PrincipalClient | None:
+        """The person that a verified client certificate with these names identifies; None if it is nobody's.
 
         Raises:
             Refusal: UNAVAILABLE: that cannot be told.
         """
-        for service in self.services:
-            if names & service.certificate_names:
-                return service.client
         return self.people.principal_with_certificate(names) if names else None
 
     def by_token(self, token: str) -> PrincipalClient:

@@ -59,11 +59,18 @@ class AuditInterceptor(ServerInterceptor):
         operation = call.method if call.method in self._known_methods else "unknown"
         authenticated = call.authenticated
         if authenticated is None:
-            self._audit.record(
-                AuditRecord(
-                    time, AuditKind.CALL, call.correlator, operation, transport, outcome, reason, principal=call.caller
-                )
+            record = AuditRecord(
+                time,
+                AuditKind.CALL,
+                call.correlator,
+                operation,
+                transport,
+                outcome,
+                reason,
+                principal=call.caller,
+                resource=call.resource,
             )
+            self._audit.record(record, call.phone_number)
             return
         grant = authenticated.grant
         record = AuditRecord(
@@ -78,6 +85,7 @@ class AuditInterceptor(ServerInterceptor):
             grant.application,
             grant.customer,
             grant.channel_partner,
+            "",
             "",
             grant.method.value,
             grant.purpose,

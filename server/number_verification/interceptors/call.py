@@ -25,8 +25,10 @@ class Call:
         "correlators",
         "method",
         "origin_metadata",
+        "phone_number",
         "principal",
         "refusal",
+        "resource",
     )
 
     def __init__(self, method: str, context: grpc.ServicerContext) -> None:
@@ -40,6 +42,10 @@ class Call:
         """Set by the token interceptor for calls of API consumers."""
         self.principal: Principal | None = None
         """Set by the token interceptor for calls of internal services that may be made."""
+        self.resource = ""
+        """What a call of an internal service is about: the resource that its request names."""
+        self.phone_number = ""
+        """Whom it is about, where its request names a subscriber."""
         self.caller = ""
         """Who calls: the client id of an application, or the name of a principal."""
         self.refusal: Refusal | None = None

@@ -10,6 +10,7 @@ from grpc_interceptor import ServerInterceptor
 from number_verification.domain.access import AccessCheck
 from number_verification.domain.callers import CallerCheck, authorize
 from number_verification.domain.contract import AccessRule, Caller
+from number_verification.domain.onboarding.principal import PrincipalClient
 from number_verification.domain.refusal import Kind, Reason, Refusal
 from number_verification.interceptors.call import Call, current
 from number_verification.interceptors.peer import peer_identities
@@ -45,12 +46,18 @@ class TokenInterceptor(ServerInterceptor):
             call.caller = call.authenticated.grant.client_id
             self._access.authorize(call.authenticated, rule.scopes)
         else:
-            caller = self._callers.by_certificate(peer_identities(context))
-            if caller is None:
-                caller = self._callers.by_token(_bearer_token(call))
+            caller = self._caller(call, peer_identities(context))
             call.caller = caller.principal.name
             call.principal = authorize(caller, rule.roles)
         return method(request_or_iterator, context)
+
+    def _caller(self, call: Call, certificate_names: frozenset[str]) -> PrincipalClient:
+        caller = self._callers.service_with_certificate(certificate_names)
+        # A token says what its bearer means. The names of people's certificates are what an administrator somewhere
+        # wrote down: that of a service which has a certificate for the connection only may be among them.
+        if caller is None and not call.authorizations:
+            caller = self._callers.person_with_certificate(certificate_names)
+        return caller or self._callers.by_token(_bearer_token(call))
 
 
 def _bearer_token(call: Call) -> str:

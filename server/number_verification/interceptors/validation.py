@@ -1,7 +1,7 @@
 """7. Validation: decodes the request and holds it to the field rules of the contract."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -29,8 +29,28 @@ class ValidationInterceptor(ServerInterceptor):
             )
             raise Refusal(Kind.INVALID_ARGUMENT, Reason.CORRELATOR_MALFORMED, violations=[violation])
         if callable(request_or_iterator):
-            return method(_checked(request_or_iterator), context)
+            request = _checked(request_or_iterator)
+            call = current.get()
+            if call.principal is not None:
+                call.resource, call.phone_number = subject(request)
+            return method(request, context)
         return method(_each_checked(request_or_iterator), context)
+
+
+def subject(request: Message) -> tuple[str, str]:
+    """What a request of an internal service is about, by its fields: a resource, and a phone number.
+
+    The resource is the one that is named (AIP-122), else the one that a given resource says it is, else the parent of
+    what is created or listed, else the application.
+    """
+    fields, message = request.DESCRIPTOR.fields_by_name, cast("Any", request)
+    named = [message.name] if "name" in fields else []
+    for field in fields.values():
+        inner = field.message_type
+        if inner is not None and not field.is_repeated and "name" in inner.fields_by_name:
+            named.append(getattr(message, field.name).name)
+    named += [getattr(message, name) for name in ("parent", "application") if name in fields]
+    return next(filter(None, named), ""), message.phone_number if "phone_number" in fields else ""
 
 
 def _each_checked(requests: Iterator[Undecoded]) -> Iterator[Message]:

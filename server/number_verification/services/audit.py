@@ -9,21 +9,22 @@ from number_verification.domain.audit import AuditKind, AuditRecord
 from number_verification.domain.clock import Milliseconds
 from number_verification.domain.refusal import Kind, Reason, Refusal, Violation
 from number_verification.gen.audit.v1 import audit_pb2 as pb
+from number_verification.registry.audit.files import END
 from number_verification.registry.audit.numbers import NumberKeys
 from number_verification.registry.audit.reading import Query, decode_place, encode_place, page
 from number_verification.registry.audit.seals import SealKey
 from number_verification.registry.audit.verify import verify
+from number_verification.services.enumerations import Enumeration
 
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
 
-_YEAR_10000 = 253_402_300_800_000
-
-_KINDS = {
-    pb.AUDIT_KIND_AUTHORIZATION: AuditKind.AUTHORIZATION,
-    pb.AUDIT_KIND_TOKEN: AuditKind.TOKEN,
-    pb.AUDIT_KIND_CALL: AuditKind.CALL,
-}
-_KIND_MESSAGES = {value: key for key, value in _KINDS.items()}
+_KINDS = Enumeration(
+    {
+        pb.AUDIT_KIND_AUTHORIZATION: AuditKind.AUTHORIZATION,
+        pb.AUDIT_KIND_TOKEN: AuditKind.TOKEN,
+        pb.AUDIT_KIND_CALL: AuditKind.CALL,
+    }
+)
 
 
 class AuditServicer:
@@ -75,7 +76,7 @@ class AuditServicer:
         return Query(
             start=_instant(request.start_time, "startTime") if request.HasField("start_time") else None,
             end=_instant(request.end_time, "endTime") if request.HasField("end_time") else None,
-            kind=_KINDS.get(request.kind),
+            kind=_KINDS.read(request.kind, "kind"),
             application=request.application,
             customer=request.customer,
             channel_partner=request.channel_partner,
@@ -86,7 +87,7 @@ class AuditServicer:
 
 def _message(record: AuditRecord) -> pb.AuditRecord:
     message = pb.AuditRecord(
-        kind=_KIND_MESSAGES[record.kind],
+        kind=_KINDS.number(record.kind),
         correlator=record.correlator,
         operation=record.operation,
         transport=record.transport,
@@ -97,6 +98,7 @@ def _message(record: AuditRecord) -> pb.AuditRecord:
         customer=record.customer,
         channel_partner=record.channel_partner,
         principal=record.principal,
+        resource=record.resource,
         method=record.method,
         purpose=record.purpose,
         masked_phone_number=record.number.masked,
@@ -110,7 +112,7 @@ def _message(record: AuditRecord) -> pb.AuditRecord:
 def _instant(timestamp: Timestamp, field: str) -> Milliseconds:
     milliseconds = timestamp.seconds * 1000 + timestamp.nanos // 1_000_000
     # Whoever looks for the year 10000 or for 1969 looks for nothing, or has mistaken the unit.
-    if not 0 <= milliseconds < _YEAR_10000:
+    if not 0 <= milliseconds < END:
         raise _invalid(field, "must be between 1970 and 9999")
     return milliseconds
 

@@ -13,6 +13,7 @@ from number_verification.gen.onboarding.v1 import applications_pb2 as apps
 from number_verification.gen.onboarding.v1 import keys_pb2, people_pb2, products_pb2, usage_pb2
 from number_verification.gen.onboarding.v1 import organizations_pb2 as orgs
 from number_verification.gen.onboarding.v1 import subscriptions_pb2 as subs
+from number_verification.services.onboarding.calls import MAX_PAGE_BYTES
 from unit.domain.onboarding.world import (
     ADMINISTRATOR,
     AGGREGATOR,
@@ -234,6 +235,29 @@ def test_page_by_page(desk: Desk) -> None:
     desk(apps.RetireApplicationRequest(name=listed[3]))
     retired = apps.ListApplicationsRequest(parent=BANK, state=apps.APPLICATION_STATE_RETIRED)
     assert [each.name for each in desk(retired).applications] == [listed[3]]
+
+
+def test_a_page_is_no_longer_than_clients_take(desk: Desk) -> None:
+    """However much one customer registers: gRPC clients take 4 MiB, and a listing is for all customers."""
+    onboard(desk)
+    great = [f"https://bank.example/{index}/{'x' * 1990}" for index in range(7)]
+    for number in range(180):
+        desk(
+            apps.CreateApplicationRequest(
+                parent=BANK,
+                application=apps.Application(display_name="App", redirect_uris=great),
+                application_id=f"app-{number:03}",
+            )
+        )
+    listed, token = [], ""
+    while True:
+        page = desk(apps.ListApplicationsRequest(parent="organizations/-", page_size=1000, page_token=token))
+        assert 0 < page.ByteSize() < MAX_PAGE_BYTES + 65_536
+        listed += [each.name for each in page.applications]
+        token = page.next_page_token
+        if not token:
+            break
+    assert listed == [f"{BANK}/applications/app-{number:03}" for number in range(180)]
 
 
 def test_page_sizes_and_tokens_of_other_listings(desk: Desk) -> None:

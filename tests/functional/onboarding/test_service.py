@@ -98,3 +98,22 @@ def test_nobody_else_is_let_in(internal: tuple[Service, str, str]) -> None:
     assert request(root, "GET", f"{BASE}/organizations").status == 401
     other = [("authorization", "Bearer service-token-of-nobody")]
     assert request(root, "GET", f"{BASE}/organizations", other).status == 401
+
+
+def test_records_say_what_a_call_was_about(internal: tuple[Service, str, str]) -> None:
+    service, root, _ = internal
+    created = create(root, display_name="Somebody whose name is chosen").json["name"]
+    for name in (created, "organizations/who-is-not-there"):
+        request(root, "POST", f"{BASE}/{name}:suspend", HEADERS, b"{}")
+    trail = (service.data_dir / "data" / "audit").rglob("*.jsonl")
+    records = [json.loads(line) for segment in trail for line in segment.read_text().splitlines()]
+    found = {
+        (record["operation"].rpartition("/")[2], record["resource"], record["outcome"], record["principal"])
+        for record in records
+        if record.get("resource") in (created, "organizations/who-is-not-there")
+    }
+    assert found == {
+        ("CreateOrganization", created, "OK", "back-office"),
+        ("SuspendOrganization", created, "OK", "back-office"),
+        ("SuspendOrganization", "organizations/who-is-not-there", "NOT_FOUND", "back-office"),
+    }

@@ -33,6 +33,7 @@ from number_verification.domain.onboarding.principal import Principal, Principal
 from number_verification.domain.origin import NetworkOrigin
 from number_verification.domain.rate import TokenBuckets
 from number_verification.domain.refusal import Kind, Reason, Refusal, Violation
+from number_verification.domain.session import Subscriber
 from number_verification.gen.numberverification.v2 import number_verification_pb2 as pb
 from number_verification.interceptors import chain
 from number_verification.interceptors.call import current
@@ -114,6 +115,7 @@ class Servicer:
         self.reached = 0
         self.principal: Principal | None = None
         self.withdrawn: Reason | None = None
+        self.missing: Reason | None = None
         self.asked_since: list[int] = []
         self.registry = MemoryRegistry(*REGISTERED)
         self.snapshot = Snapshot(self.registry)
@@ -145,8 +147,10 @@ class Servicer:
         typ = claims.pop("typ", "at+jwt")
         return self.keys.sign({**jose.unverified_claims(token), **claims}, typ=typ)
 
-    def objection(self, *_: object) -> Reason | None:
-        raise AssertionError("all that is on record is not looked into at a call")
+    def objection(self, subscriber: Subscriber, application: Application, purpose: str, *_: object) -> Reason | None:
+        # Only for grants of external issuers, as those of this test are.
+        assert (subscriber.phone_number, application.client_id, purpose) == (GRANT.phone_number, "bank-app", FRAUD)
+        return self.missing
 
     def withdrawal(self, phone_number: str, application: Application, purpose: str, since: int) -> Reason | None:
         assert phone_number == GRANT.phone_number
@@ -373,6 +377,25 @@ def test_what_is_told_of_a_state(
     assert texts == [errors.TABLE[kind].message, "it is suspended; etag: is another"]
 
 
+def test_of_very_many_violations_the_first_are_told(servicer: Servicer, grpc_channel: grpc.Channel) -> None:
+    """What is told travels as metadata, of which clients take little."""
+    servicer.failure = Refusal(
+        Kind.INVALID_ARGUMENT,
+        Reason.INPUT_MALFORMED,
+        violations=[Violation(f"updateMask.paths[{index}]", "cannot be changed" * 7) for index in range(20_000)],
+    )
+    request = pb.VerifyPhoneNumberRequest(phone_number="+990555000001").SerializeToString()
+    with pytest.raises(grpc.RpcError) as told:
+        grpc_channel.unary_unary(f"/{SERVICE}/Raises", None, None)(
+            request, metadata=(("authorization", "Bearer good"),), timeout=5
+        )
+    error: Any = told.value
+    assert (error.code(), reason_of(error)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT")
+    broken = error_details_pb2.BadRequest()
+    assert rpc_status.from_call(error).details[1].Unpack(broken)
+    assert len(broken.field_violations) == errors.MAX_VIOLATIONS
+
+
 def test_two_authorizations(call: Callable[..., str], servicer: Servicer) -> None:
     assert call("Consumer", "good", [("authorization", "Bearer good")]) == "UNAUTHENTICATED"
     assert servicer.redeemed == []
@@ -413,6 +436,7 @@ def test_every_call_is_recorded(call: Callable[..., str], servicer: Servicer) ->
         "organizations/bank/applications/app",
         "organizations/bank",
         "organizations/hub",
+        "",
         "",
         "nba",
         "dpv:Test",
@@ -472,6 +496,14 @@ def test_a_withdrawal_kills_the_grant(call: Callable[..., str], servicer: Servic
     # Nobody of ours asked for it, so nobody here may take it back.
     assert call("Consumer", "good") == "OK"
     assert servicer.reached == 2
+
+
+def test_an_external_issuer_does_not_stand_in_for_consent(call: Callable[..., str], servicer: Servicer) -> None:
+    servicer.missing = Reason.CONSENT_MISSING
+    assert call("Consumer", "ours") == "PERMISSION_DENIED"
+    assert servicer.records[-1][0].reason == Reason.CONSENT_MISSING
+    # A client that the issuer onboarded itself is its own affair.
+    assert call("Consumer", "good") == "OK"
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from number_verification.domain.onboarding.organization import OrganizationKind
 from number_verification.domain.onboarding.person import PersonRole
 from number_verification.domain.onboarding.principal import Principal
 from number_verification.domain.onboarding.product import Product
-from number_verification.domain.onboarding.refusals import blocked, refuse_violations
+from number_verification.domain.onboarding.refusals import blocked, denied, refuse_violations
 from number_verification.domain.onboarding.rules import Rules
 from number_verification.domain.onboarding.steps import Step, require_changeable, require_etag, require_step
 from number_verification.domain.onboarding.storing import added, replaced
@@ -76,7 +76,8 @@ def update(
 ) -> RegisteredApplication:
     """Change the fields of an application that `paths` names, some of `CHANGEABLE`.
 
-    What was activated stays such that it could be activated.
+    What was activated stays such that it could be activated, and what makes the processing lawful stays what the
+    operator's staff saw then: otherwise whoever lacks consent could say that none is needed.
 
     Raises:
         Refusal: NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT, ABORTED, FAILED_PRECONDITION.
@@ -87,6 +88,10 @@ def update(
     changed = _changed(writing, application, _normalized(draft), paths, rules)
     if application.state in (ApplicationState.ACTIVE, ApplicationState.SUSPENDED):
         refuse_violations(missing(changed))
+        if not principal.is_staff and not changed.purposes.items() <= application.purposes.items():
+            raise denied(
+                Reason.ROLE_MISSING, "purposes and legal bases of what was activated are the operator's to change"
+            )
     require_changeable(application.state)
     reach.require_open(writing, principal, organization)
     return replaced(writing, changed, now)

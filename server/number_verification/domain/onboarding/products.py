@@ -1,6 +1,5 @@
 """Use cases: the product catalogue. It is everybody's to read, and the operator's staff's to write."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -39,6 +38,9 @@ class ProductDraft(NamedTuple):
     purposes: tuple[str, ...] = ()
     plans: tuple[PlanDraft, ...] = ()
 
+
+MIN_RATE, MAX_RATE = 0.000_001, 1_000_000
+"""Tokens a second. `domain.allowance` counts in millionths, and nobody is given more than a million."""
 
 CHANGEABLE = frozenset(ProductDraft._fields)
 
@@ -186,8 +188,8 @@ def _plan_violations(
     rate, burst, _, _ = draft.plan.limits
     name = display_name.normalized(draft.plan.display_name)
     yield from name_violations(f"{field}.displayName", name)
-    if not math.isfinite(rate) or rate < 0:
-        yield Violation(f"{field}.rate", "must be a finite number, 0 or more")
+    if rate and not MIN_RATE <= rate <= MAX_RATE:  # so is NaN
+        yield Violation(f"{field}.rate", f"must be 0, or from {MIN_RATE:f} to {MAX_RATE:f}")
     elif rate and not burst:
         yield Violation(f"{field}.burst", "must be at least 1 where there is a rate")
     elif burst and not rate:

@@ -12,6 +12,8 @@ from pathlib import Path
 from number_verification.domain.clock import HOUR, SECOND, Milliseconds
 
 DAY: Milliseconds = 24 * HOUR
+END: Milliseconds = 253_402_300_800_000
+"""The beginning of the year 10000, for which no day has a name."""
 SEALS = "seals.jws"
 ENDING = ".jsonl"
 

@@ -61,6 +61,7 @@ def _body(record: AuditRecord, mark: NumberMark) -> str:
         customer,
         channel_partner,
         principal,
+        resource,
         method,
         purpose,
         _,
@@ -70,7 +71,7 @@ def _body(record: AuditRecord, mark: NumberMark) -> str:
         f',"kind":"{kind}","correlator":{_quoted(correlator)},"operation":{_quoted(operation)},'
         f'"transport":"{transport}","outcome":"{outcome}","reason":"{reason}","client_id":{_quoted(client_id)},'
         f'"application":{_quoted(application)},"customer":{_quoted(customer)},'
-        f'"channel_partner":{_quoted(channel_partner)},"principal":{_quoted(principal)},"method":"{method}",'
+        f'"channel_partner":{_quoted(channel_partner)},"principal":{_quoted(principal)},"resource":{_quoted(resource)},"method":"{method}",'
         f'"purpose":{_quoted(purpose)},"number":{_quoted(masked)},"number_key":"{key}","number_hash":"{digest}"'
     )
 

@@ -112,9 +112,9 @@ def decode_place(text: str) -> Place | None:
         time, segment, sequence = (members[name] for name in Place._fields)
     except (ValueError, KeyError):
         return None
-    if type(time) is int and type(sequence) is int and isinstance(segment, str) and files.is_segment(segment):
-        return Place(time, segment, sequence)
-    return None
+    if type(time) is not int or type(sequence) is not int or not isinstance(segment, str):
+        return None
+    return Place(time, segment, sequence) if 0 <= time < files.END and files.is_segment(segment) else None
 
 
 def _places(directory: Path, query: Query, after: Place | None) -> Iterator[tuple[Place, AuditRecord | None]]:

@@ -48,8 +48,8 @@ class ApplicationsMethods:
     ) -> pb.ListApplicationsResponse:
         """List applications, page by page."""
         state = APPLICATION_STATES.read(request.state, "state")
-        page, more = self._calls.page(request, RegisteredApplication, state, request.parent)
-        return pb.ListApplicationsResponse(applications=map(application_message, page), next_page_token=more)
+        page, more = self._calls.page(request, RegisteredApplication, state, application_message, request.parent)
+        return pb.ListApplicationsResponse(applications=page, next_page_token=more)
 
     def UpdateApplication(
         self, request: pb.UpdateApplicationRequest, _: grpc.ServicerContext

@@ -1,6 +1,6 @@
 """What all methods of the onboarding service do: transactions, request ids, pages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -22,6 +22,9 @@ M = TypeVar("M", bound=Message)
 R = TypeVar("R")
 
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
+
+MAX_PAGE_BYTES = 2 << 20
+"""gRPC clients take answers of 4 MiB by default. What one customer registers must not keep others from listing."""
 
 ALL_ORGANIZATIONS = "organizations/-"
 """The parent of all that is within reach (AIP-159)."""
@@ -68,7 +71,7 @@ class OnboardingCalls:
         """
         principal, now = _principal(), self._clock()
         with self._registry.writing() as writing:
-            return once(
+            response = once(
                 writing,
                 principal.name,
                 request,
@@ -76,6 +79,9 @@ class OnboardingCalls:
                 lambda: answer(response_class, message(use_case(writing, principal, now))),
                 now,
             )
+        # What was created had no name before.
+        current.get().resource = _resource(response).name
+        return response
 
     def step(self, request: Any, response_class: type[M], go: Go[E], step: Step, message: Callable[[E], Message]) -> M:
         """Serve a request that takes an entity to another state. See `write`."""
@@ -95,13 +101,16 @@ class OnboardingCalls:
         """An entity that belongs to an organization within the caller's reach."""
         return self.read(lambda reading, principal: reach.within(reading, principal, kind, name)[1])
 
-    def page(self, request: Any, kind: type[E], state: State | None, parent: str = "") -> tuple[Sequence[E], str]:
-        """One page of entities, and the token of the next; empty after the last.
+    def page(
+        self, request: Any, kind: type[E], state: State | None, message: Callable[[E], M], parent: str = ""
+    ) -> tuple[Sequence[M], str]:
+        """One page of entities as the contract shows them, and the token of the next; empty after the last.
 
         Args:
             request: the request, with its `page_size` and `page_token`.
             kind: what is listed.
             state: only those in this state; None for any.
+            message: the entity as the contract shows it.
             parent: of which organization; empty for all within reach.
         """
         listing = (request.DESCRIPTOR.full_name, parent, state or "")
@@ -111,15 +120,30 @@ class OnboardingCalls:
                 reading, principal, kind, parent=within(parent), state=state, after=after, limit=size + 1
             )
         )
-        more = self.page_tokens.token(found[size - 1].name, *listing) if len(found) > size else ""
-        return found[:size], more
+        shown = list(_fitting(map(message, found[:size])))
+        more = self.page_tokens.token(found[len(shown) - 1].name, *listing) if len(found) > len(shown) else ""
+        return shown, more
+
+
+def _fitting(messages: Iterator[M]) -> Iterator[M]:
+    """The messages that one answer has room for: at least the first, if there is one."""
+    size = 0
+    for message in messages:
+        size += message.ByteSize()
+        if size > MAX_PAGE_BYTES and size > message.ByteSize():
+            return
+        yield message
 
 
 def answer(response_class: type[M], resource: Message) -> M:
     """A response that holds a resource in its only field."""
     response = response_class()
-    getattr(response, response.DESCRIPTOR.fields[0].name).CopyFrom(resource)
+    _resource(response).CopyFrom(resource)
     return response
+
+
+def _resource(response: Message) -> Any:
+    return getattr(response, response.DESCRIPTOR.fields[0].name)
 
 
 def within(parent: str) -> str:

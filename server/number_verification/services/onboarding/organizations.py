@@ -45,8 +45,8 @@ class OrganizationsMethods:
     ) -> pb.ListOrganizationsResponse:
         """List organizations, page by page."""
         state = ORGANIZATION_STATES.read(request.state, "state")
-        page, more = self._calls.page(request, Organization, state)
-        return pb.ListOrganizationsResponse(organizations=map(organization_message, page), next_page_token=more)
+        page, more = self._calls.page(request, Organization, state, organization_message)
+        return pb.ListOrganizationsResponse(organizations=page, next_page_token=more)
 
     def UpdateOrganization(
         self, request: pb.UpdateOrganizationRequest, _: grpc.ServicerContext

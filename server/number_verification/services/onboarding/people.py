@@ -39,8 +39,8 @@ class PeopleMethods:
     def ListPeople(self, request: pb.ListPeopleRequest, _: grpc.ServicerContext) -> pb.ListPeopleResponse:
         """List people, page by page."""
         state = PERSON_STATES.read(request.state, "state")
-        page, more = self._calls.page(request, Person, state, request.parent)
-        return pb.ListPeopleResponse(people=map(person_message, page), next_page_token=more)
+        page, more = self._calls.page(request, Person, state, person_message, request.parent)
+        return pb.ListPeopleResponse(people=page, next_page_token=more)
 
     def UpdatePerson(self, request: pb.UpdatePersonRequest, _: grpc.ServicerContext) -> pb.UpdatePersonResponse:
         """Change a person."""

@@ -39,8 +39,8 @@ class ProductsMethods:
     def ListProducts(self, request: pb.ListProductsRequest, _: grpc.ServicerContext) -> pb.ListProductsResponse:
         """List products, page by page."""
         state = PRODUCT_STATES.read(request.state, "state")
-        page, more = self._calls.page(request, Product, state)
-        return pb.ListProductsResponse(products=map(product_message, page), next_page_token=more)
+        page, more = self._calls.page(request, Product, state, product_message)
+        return pb.ListProductsResponse(products=page, next_page_token=more)
 
     def UpdateProduct(self, request: pb.UpdateProductRequest, _: grpc.ServicerContext) -> pb.UpdateProductResponse:
         """Change a product."""

@@ -50,8 +50,8 @@ class SubscriptionsMethods:
     ) -> pb.ListSubscriptionsResponse:
         """List subscriptions, page by page."""
         state = SUBSCRIPTION_STATES.read(request.state, "state")
-        page, more = self._calls.page(request, Subscription, state, request.parent)
-        return pb.ListSubscriptionsResponse(subscriptions=map(subscription_message, page), next_page_token=more)
+        page, more = self._calls.page(request, Subscription, state, subscription_message, request.parent)
+        return pb.ListSubscriptionsResponse(subscriptions=page, next_page_token=more)
 
     def UpdateSubscription(
         self, request: pb.UpdateSubscriptionRequest, _: grpc.ServicerContext

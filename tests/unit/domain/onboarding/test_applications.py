@@ -246,6 +246,42 @@ def test_what_was_activated_stays_complete(path: str, suspended: bool) -> None:
         update(registry, draft, path)
 
 
+AGREED = (FRAUD, LegalBasis.LEGITIMATE_INTEREST)
+"""As in APPLICATION_DRAFT."""
+
+
+@pytest.mark.parametrize(
+    "grounds",
+    [(GROUNDS,), (AGREED, ("dpv:Marketing", LegalBasis.CONSENT))],
+    ids=["basis", "purpose"],
+)
+@pytest.mark.parametrize("principal", [ADMINISTRATOR, PARTNER], ids=["administrator", "channel-partner"])
+@pytest.mark.parametrize("suspended", [False, True])
+def test_grounds_that_were_activated_are_the_operators_to_change(
+    grounds: tuple[tuple[str, LegalBasis], ...], principal: Principal, suspended: bool
+) -> None:
+    """Or whoever is not given consent could say from then on that none is needed."""
+    registry = world()
+    registry.put(organization(BANK, channel_partner=AGGREGATOR))
+    create(registry)
+    update(registry, with_(purposes=grounds), "purposes", principal=principal)
+    update(registry, APPLICATION_DRAFT, "purposes", principal=principal)
+    go(registry, ACTIVATE_APPLICATION)
+    if suspended:
+        go(registry, SUSPEND_APPLICATION)
+    with refused(Kind.PERMISSION_DENIED, Reason.ROLE_MISSING):
+        update(registry, with_(purposes=grounds), *CHANGEABLE - {"jwks_uri"}, principal=principal)
+    assert update(registry, APPLICATION_DRAFT, "purposes", principal=principal).purposes == dict([AGREED])
+    assert update(registry, with_(purposes=grounds), "purposes", principal=STAFF).purposes == dict(grounds)
+
+
+def test_what_an_activated_application_needs_no_more_its_administrator_takes_away() -> None:
+    registry = world()
+    create(registry, with_(purposes=(AGREED, ("dpv:Marketing", LegalBasis.CONSENT))))
+    go(registry, ACTIVATE_APPLICATION)
+    assert update(registry, APPLICATION_DRAFT, "purposes").purposes == dict([AGREED])
+
+
 def test_of_two_administrators_one_changes_what_both_read() -> None:
     registry = world()
     create(registry)

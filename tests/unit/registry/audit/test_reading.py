@@ -141,12 +141,21 @@ def test_export(filled: Place) -> None:
         "customer": "organizations/o1",
         "channel_partner": "organizations/hub",
         "principal": "",
+        "resource": "",
         "method": "nba",
         "purpose": "dpv:Test",
         "number": "+990*******01",
         "number_key": exported[0]["number_key"],
         "number_hash": filled.numbers.mark(NUMBERS[1], START).digest,
     }
+
+
+@pytest.mark.parametrize("time", [-1, 253_402_300_800_000, 10**30])
+def test_a_place_in_no_calendar(time: int) -> None:
+    place = reading.Place(time, "2026-03-01/1772323200000-4711-9f3c01ab", 1)
+    assert decode_place(encode_place(place)) is None
+    good = place._replace(time=min(max(time, 0), 253_402_300_799_999))
+    assert decode_place(encode_place(good)) == good
 
 
 @given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))

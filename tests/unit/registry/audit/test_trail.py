@@ -91,6 +91,7 @@ def test_what_a_line_says(place: Place) -> None:
         "customer": "organizations/bank",
         "channel_partner": "organizations/hub",
         "principal": "",
+        "resource": "",
         "method": "nba",
         "purpose": "dpv:Test",
         "number": "+990*******00",

@@ -71,6 +71,7 @@ class AuditRecord(_message.Message):
     MASKED_PHONE_NUMBER_FIELD_NUMBER: _builtins.int
     PHONE_NUMBER_HASH_FIELD_NUMBER: _builtins.int
     PHONE_NUMBER_KEY_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
     kind: Global___AuditKind.ValueType
     """What it was."""
     correlator: _builtins.str
@@ -103,6 +104,8 @@ class AuditRecord(_message.Message):
     """The keyed hash of the phone number."""
     phone_number_key: _builtins.str
     """The name of the key of the hash: there is another one for each period."""
+    resource: _builtins.str
+    """What a call of an internal service was about: the resource that its request named or that it made."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -127,10 +130,11 @@ class AuditRecord(_message.Message):
         masked_phone_number: _builtins.str = ...,
         phone_number_hash: _builtins.str = ...,
         phone_number_key: _builtins.str = ...,
+        resource: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "channel_partner", b"channel_partner", "client_id", b"client_id", "correlator", b"correlator", "customer", b"customer", "kind", b"kind", "masked_phone_number", b"masked_phone_number", "method", b"method", "operation", b"operation", "outcome", b"outcome", "phone_number_hash", b"phone_number_hash", "phone_number_key", b"phone_number_key", "principal", b"principal", "purpose", b"purpose", "reason", b"reason", "time", b"time", "transport", b"transport"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "channel_partner", b"channel_partner", "client_id", b"client_id", "correlator", b"correlator", "customer", b"customer", "kind", b"kind", "masked_phone_number", b"masked_phone_number", "method", b"method", "operation", b"operation", "outcome", b"outcome", "phone_number_hash", b"phone_number_hash", "phone_number_key", b"phone_number_key", "principal", b"principal", "purpose", b"purpose", "reason", b"reason", "resource", b"resource", "time", b"time", "transport", b"transport"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

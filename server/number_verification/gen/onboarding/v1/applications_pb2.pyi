@@ -205,7 +205,9 @@ class Application(_message.Message):
 
     @_builtins.property
     def purposes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PurposeGrounds]:
-        """The purposes that it may name, each with its legal basis."""
+        """The purposes that it may name, each with its legal basis. Once it was activated, only the operator's staff adds one
+        or changes a legal basis.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
