@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import resource
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -271,3 +272,23 @@ def test_kill_9_of_everything_loses_no_record_of_an_answer(tmp_path: Path, setup
         assert json.loads(content.splitlines()[finding.line])["seq"] == finding.line
     finally:
         service.finish()
+
+
+def test_workers_that_are_killed_right_after_their_answers(tmp_path: Path, setup: Setup) -> None:
+    """The service goes on, and what its dead workers wrote last is sealed like all the rest."""
+    setup.content["workers"] = 2
+    with running_service(tmp_path, setup) as service:
+        Gateway(service).start(Attachment("127.1.0.1", "+990555000778", "999990555000778"))
+        auditor = Auditor(setup)
+        with load(service) as running:
+            wait_until(lambda: len(running.used_tokens) > 10)
+            for pid in set(descendants(service.process.pid)) & _writers(service):
+                os.kill(pid, signal.SIGKILL)
+            killed = len(running.used_tokens)
+            # Those that the supervisor started in their place.
+            wait_until(lambda: len(running.used_tokens) > killed + 10)
+        records = auditor.records(kind=pb.AUDIT_KIND_CALL, outcome="OK")
+        assert len([record for record in records if record.client_id]) >= len(running.used_tokens)
+        wait_until(lambda: auditor.verify().sealed_record_count >= len(records))
+        found = auditor.verify()
+        assert (list(found.findings), found.tampering_count) == ([], 0)

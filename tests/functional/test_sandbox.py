@@ -1,20 +1,29 @@
 """What the contract promises of the sandbox, its description, and the admin listener."""
 
+import json
 import re
 import stat
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from functional.authorization import OAuthClient
+from functional.desk import Desk, GrpcWire, RestWire
 from functional.gateway import Attachment, Gateway
-from functional.service import Service
+from functional.sandbox import FREE_PORTS, running_sandbox
+from functional.service import SCRIPT, START_SECONDS, Service
+from functional.serving import key_pair
 from functional.transports import Grpc, Rest, Transport
+from number_verification.gen.onboarding.v1 import applications_pb2 as apps
+from number_verification.gen.onboarding.v1 import organizations_pb2 as orgs
 
 KEYS = {
     "issuer",
     "api_root",
     "grpc",
     "admin",
+    "internal",
     "radius",
     "clients",
     "trusted_proxy",
@@ -27,8 +36,8 @@ def test_the_description(sandbox: Service) -> None:
     description = sandbox.description
     assert set(description) >= KEYS
     assert set(description["radius"]) >= {"address", "secret", "apn"}
-    client = description["clients"][0]
-    assert set(client) >= {"name", "client_id", "private_jwk", "redirect_uri", "scopes"}
+    for client in description["clients"]:
+        assert set(client) >= {"name", "client_id", "private_jwk", "redirect_uri", "scopes"}
     assert description["trusted_proxy"] == {"address": "127.9.9.9", "header": "Forwarded"}
     assert set(description["external_issuer"]) >= {"issuer", "audience", "private_jwk"}
     assert description["external_issuer"]["private_jwk"]["kid"]
@@ -36,6 +45,102 @@ def test_the_description(sandbox: Service) -> None:
         assert re.fullmatch(r"http://127\.0\.0\.1:[1-9][0-9]*", description[name])
     mode = (sandbox.data_dir / "sandbox.json").stat().st_mode
     assert stat.S_IMODE(mode) == 0o600
+
+
+def test_whom_the_clients_belong_to(sandbox: Service) -> None:
+    """One came directly and one through a channel partner; one of them needs consent."""
+    direct, behind = sandbox.description["clients"]
+    for client in (direct, behind):
+        assert client["application"].startswith(f"{client['customer']}/applications/")
+    assert direct["channel_partner"] is None
+    assert re.fullmatch("organizations/[a-z-]+", behind["channel_partner"])
+    assert (direct["legal_basis"], behind["legal_basis"]) == ("legitimate_interest", "consent")
+    with GrpcWire(sandbox) as wire:
+        staff = Desk(wire).staff
+        for client in (direct, behind):
+            found = staff(apps.GetApplicationRequest(name=client["application"])).application
+            assert (found.client_id, found.state) == (client["client_id"], apps.APPLICATION_STATE_ACTIVE)
+            customer = staff(orgs.GetOrganizationRequest(name=client["customer"])).organization
+            assert customer.channel_partner == (client["channel_partner"] or "")
+            (purpose,) = found.purposes
+            assert apps.LegalBasis.Name(purpose.legal_basis) == f"LEGAL_BASIS_{client['legal_basis'].upper()}"
+
+
+def test_how_internal_services_are_called(sandbox: Service) -> None:
+    internal = sandbox.description["internal"]
+    assert set(internal) >= {"listener", "api_root", "client_id", "private_jwk"}
+    for wire_class in (GrpcWire, RestWire):
+        with wire_class(sandbox) as wire:
+            listed = Desk(wire).staff(orgs.ListOrganizationsRequest()).organizations
+            assert {client["customer"] for client in sandbox.description["clients"]} <= {each.name for each in listed}
+
+
+def test_every_device_says_whether_its_user_agrees(sandbox: Service, transport: Transport) -> None:
+    """And is served so where it is authenticated: at least one that gave consent, and one that did not."""
+    (index,) = (i for i, each in enumerate(sandbox.description["clients"]) if each["legal_basis"] == "consent")
+    client = OAuthClient(sandbox, index)
+    proxy, seen = sandbox.description["trusted_proxy"]["address"], set()
+    for device in sandbox.description["devices"]:
+        assert set(device["consent"]) == {client.registered["name"]}
+        given = device["consent"][client.registered["name"]]
+        assert given in ("given", "missing")
+        if device["outcome"] == "refused":
+            continue
+        seen.add(given)
+        source = device.get("address", proxy)
+        headers = [("Forwarded", device["forwarded"])] if "forwarded" in device else []
+        if given == "given":
+            outcome = transport.share(client.token(source, headers))
+            assert outcome.body == {"devicePhoneNumber": device["phone_number"]}
+        else:
+            assert client.callback(source, headers)["error"] == "consent_required"
+    assert seen == {"given", "missing"}
+
+
+def test_a_second_sandbox_in_the_same_place_is_refused(sandbox: Service) -> None:
+    command = [SCRIPT, "sandbox", "--data-dir", sandbox.data_dir, *FREE_PORTS]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
+    assert (second.returncode, second.stdout) == (2, "")
+    assert "in use by another sandbox" in second.stderr
+    # Nothing was taken from the first one.
+    assert json.loads((sandbox.data_dir / "sandbox.json").read_text()) == sandbox.description
+    assert Rest(sandbox).share(OAuthClient(sandbox).token()).code == "OK"
+
+
+def test_a_restart_begins_anew(tmp_path: Path) -> None:
+    with running_sandbox(tmp_path / "sandbox") as first:
+        former = first.description
+        with GrpcWire(first) as wire:
+            desk = Desk(wire)
+            made = desk.organization()
+            desk.withdraw(
+                OAuthClient(first, 1, {**former["clients"][1], "name": former["clients"][1]["application"]}),
+                former["devices"][0]["phone_number"],
+            )
+    assert not (tmp_path / "sandbox" / "sandbox.json").exists()
+    with running_sandbox(tmp_path / "sandbox") as second, GrpcWire(second) as wire:
+        staff = Desk(wire).staff
+        assert made not in [each.name for each in staff(orgs.ListOrganizationsRequest()).organizations]
+        # The keys are those of before, so what a partner has configured is good for the new one.
+        for before, now in zip(former["clients"], second.description["clients"], strict=True):
+            assert before["private_jwk"] == now["private_jwk"]
+        for index in range(2):
+            assert Rest(second).share(OAuthClient(second, index).token()).code == "OK"
+
+
+def test_an_empty_registry(tmp_path: Path) -> None:
+    with running_sandbox(tmp_path / "sandbox", ["--empty-registry"]) as empty, GrpcWire(empty) as wire:
+        assert empty.description["clients"] == []
+        assert not list(Desk(wire).staff(orgs.ListOrganizationsRequest()).organizations)
+        assert {tuple(device["consent"]) for device in empty.description["devices"]} == {()}
+        # Nobody is known, and whoever tries is told so.
+        key = tmp_path / "key.json"
+        key.write_text(json.dumps(key_pair()))
+        sandbox_json = empty.data_dir / "sandbox.json"
+        command = [SCRIPT, "token", "--sandbox", sandbox_json, "--client-id", "nobody", "--key", key]
+        token = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
+        assert (token.returncode, token.stdout) == (1, "")
+        assert token.stderr.startswith("refused: invalid_request: ")
 
 
 def test_the_devices_that_there_must_be(sandbox: Service) -> None:
