@@ -252,7 +252,8 @@ def test_consent_missing_given_and_withdrawn(
     record(service, Action.GIVEN)
     # Where it was withdrawn lately, calls go on to be refused until what is in memory has followed.
     soon(lambda: api.share(oauth.token(DEVICE.address)).code == "OK")
-    code, tokens = oauth.code(DEVICE.address), [oauth.token(DEVICE.address) for _ in range(30)]
+    code, kept = oauth.code(DEVICE.address), oauth.code(DEVICE.address)
+    tokens = [oauth.token(DEVICE.address) for _ in range(30)]
     record(service, Action.WITHDRAWN)
     # What reads the record knows at once.
     assert oauth.callback(DEVICE.address)["error"] == "consent_required"
@@ -262,6 +263,14 @@ def test_consent_missing_given_and_withdrawn(
     refused = api.share(tokens.pop())
     assert refused.code == "UNAUTHENTICATED"
     assert service.logged(refused.correlator)["reason"] == "consent_withdrawn"
+    # Consent that is given anew revives nothing that was authorized before it ended, though the token is newer.
+    record(service, Action.GIVEN)
+    token = oauth.redeem(kept).json["access_token"]
+    soon(lambda: api.share(oauth.token(DEVICE.address)).code == "OK")
+    refused = api.share(token)
+    assert refused.code == "UNAUTHENTICATED"
+    assert service.logged(refused.correlator)["reason"] == "consent_withdrawn"
+    record(service, Action.WITHDRAWN)  # as it was before
 
 
 def test_an_application_that_is_registered_while_the_service_runs(service: Service, oauth: OAuthClient) -> None:

@@ -37,7 +37,18 @@ def tree() -> typer.Typer:
     return top
 
 
-_RECORD = ("time", "kind", "operation", "outcome", "reason", "application", "masked_phone_number", "correlator")
+_RECORD = (
+    "time",
+    "kind",
+    "operation",
+    "outcome",
+    "reason",
+    "principal",
+    "resource",
+    "application",
+    "masked_phone_number",
+    "correlator",
+)
 _CONSENT = {
     "give": "GiveConsent",
     "withdraw": "WithdrawConsent",

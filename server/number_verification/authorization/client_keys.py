@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from number_verification.authorization.http_fetch import Fetch
+from number_verification.authorization.http_fetch import Fetch, FetchFailed
 from number_verification.authorization.jose import KeySource
 from number_verification.authorization.jwks import RemoteKeySet, StaticKeySet
 from number_verification.domain.refusal import Reason
@@ -13,6 +13,10 @@ from number_verification.domain.refusal import Reason
 WAITING = 2
 """Requests that may wait for clients' keys to be fetched at the same time. A client's server may be slow on purpose: it
 must not keep the threads of everybody else."""
+
+FETCHING = 64
+"""Fetches that may run at the same time. Each is a thread, and whoever registers applications decides how many servers
+there are; a slow name server keeps one for longer than a fetch may take."""
 
 
 class Client(Protocol):
@@ -51,7 +55,8 @@ class ClientKeys:
     """
 
     def __init__(self, fetch: Fetch, limit: int = 4096) -> None:
-        self._fetch = fetch
+        self._fetch_unbounded = fetch
+        self._fetching = threading.BoundedSemaphore(FETCHING)
         self._limit = limit
         self._waiting = threading.BoundedSemaphore(WAITING)
         self._registered: OrderedDict[str, tuple[object, KeySource]] = OrderedDict()
@@ -86,6 +91,14 @@ class ClientKeys:
                     self._published.popitem(last=False)
             self._published.move_to_end(uri)
             return keys
+
+    def _fetch(self, uri: str, max_bytes: int, timeout: float, /) -> bytes:
+        if not self._fetching.acquire(blocking=False):
+            raise FetchFailed("too many at once")
+        try:
+            return self._fetch_unbounded(uri, max_bytes, timeout)
+        finally:
+            self._fetching.release()
 
     def _remote(self, uri: str) -> KeySource:
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from number_verification.authorization.client_keys import WAITING, ClientKeys
+from number_verification.authorization.client_keys import FETCHING, WAITING, ClientKeys
 from number_verification.authorization.http_fetch import fetch_document, fetch_public_document
 from number_verification.authorization.jose import KeysUnavailable
 from number_verification.domain.application import Application
@@ -99,6 +99,30 @@ def test_one_fetch_at_a_time_and_few_who_wait() -> None:
             threading.Event().wait(0.001)
         answering.set()
         assert sorted(each.result() for each in waiting) == [False] * (callers - WAITING) + [True] * WAITING
+
+
+def test_fetches_are_bounded() -> None:
+    """However many applications publish keys on servers that do not answer, there are no more threads than that."""
+    answering, running = threading.Event(), threading.Semaphore(0)
+
+    def slow(uri: str, max_bytes: int, timeout: float) -> bytes:
+        running.release()
+        assert answering.wait(10)
+        return DOCUMENT
+
+    keys = ClientKeys(slow)
+    try:
+        for number in range(FETCHING):
+            begun: Any = keys.of(publishing(f"https://slow.example/{number}"))
+            begun.warm_up()
+            assert running.acquire(timeout=10)
+        with pytest.raises(KeysUnavailable):
+            keys.of(publishing("https://one-more.example/")).find("rsa", "RS256")
+        assert not running.acquire(blocking=False)
+    finally:
+        answering.set()
+    assert keys.of(publishing("https://slow.example/0")).find("rsa", "RS256") is not None
+    assert keys.of(publishing("https://later.example/")).find("rsa", "RS256") is not None
 
 
 @pytest.mark.parametrize("uri", ["not an address", "https://user@bank.example/", "ftp://bank.example/"])

@@ -103,6 +103,28 @@ def cannot_be_told(recent: RecentEndings, since: int) -> bool:
     return (refusal.kind, refusal.reason, refusal.retry_after) == (Kind.UNAVAILABLE, Reason.STALE_REGISTRY, 1)
 
 
+class Slow:
+    """A database that takes its time."""
+
+    def __init__(self, records: SqlApprovalRecords, clocks: Clocks, seconds: float) -> None:
+        self.endings = records.endings
+        self._records, self._clocks, self._seconds = records, clocks, seconds
+
+    def change(self) -> int:
+        change = self._records.change()
+        self._clocks.pass_by(self._seconds)
+        return change
+
+
+def test_a_poll_that_hangs_makes_memory_no_fresher_than_it_is(records: SqlApprovalRecords, clocks: Clocks) -> None:
+    recent = recent_endings(Slow(records, clocks, 20), clocks)
+    recent.poll()
+    clocks.pass_by(STALE_AFTER - 20 - 0.001)
+    assert objection(recent, START) is None
+    clocks.pass_by(0.001)
+    assert cannot_be_told(recent, START)
+
+
 def test_before_anything_was_read_nothing_can_be_told(records: SqlApprovalRecords, clocks: Clocks) -> None:
     recent = recent_endings(records, clocks)
     assert not recent.fresh()

@@ -55,8 +55,7 @@ def create(
             not active.
     """
     if not principal.is_staff:
-        own = reach.organization(writing, principal, principal.organization)
-        reach.require_open(writing, principal, own)
+        reach.organization(writing, principal, principal.organization)
         if draft.kind is OrganizationKind.CHANNEL_PARTNER:
             raise denied(Reason.ROLE_MISSING, "a channel partner onboards customers only")
         draft = draft._replace(
