@@ -72,6 +72,10 @@ class OAuthClient:
         """A code."""
         return self.callback(source, headers, **changes)["code"]
 
+    def may_authorize(self, source: str = PHONE_1) -> bool:
+        """Whether a code is given, as one asks who waits for it."""
+        return "code=" in self.authorize(source).headers.get("location", "")
+
     def assertion(self, key: Any = None, header: Mapping[str, Any] | None = None, **claims: object) -> str:
         """A client assertion. A claim or header parameter given as None is left out."""
         now = int(time.time())

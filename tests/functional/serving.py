@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import secrets
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,19 @@ def with_staff(setup: "Setup") -> None:
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports of which nobody makes use now, for TCP and for UDP."""
-    sockets = [socket.socket() for _ in range(number)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Ports of which nobody makes use now, for TCP and for UDP.
+
+    They lie below those that outgoing connections take on Linux: one of these would be gone before it is listened on.
+    """
+    found: list[int] = []
+    while len(found) < number:
+        port = 20_000 + secrets.randbelow(12_768)
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, suppress(OSError):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            if port not in found:
+                found.append(port)
+    return found
 
 
 def key_pair() -> dict[str, Any]:

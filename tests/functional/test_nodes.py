@@ -84,7 +84,7 @@ def test_a_quota_is_exact_across_nodes(nodes: tuple[Service, Service]) -> None:
         desk.subscribe(customer, product, "limited", desk.staff)
         client = desk.application(customer, desk.staff)
     elsewhere = at(other, client)
-    wait_until(lambda: "code" in elsewhere.callback(), SOON)
+    wait_until(elsewhere.may_authorize, SOON)
     asked = [(node, node.code()) for node in (client, elsewhere) for _ in range(QUOTA)]
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda each: each[0].redeem(each[1]), asked))
