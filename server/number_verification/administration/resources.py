@@ -117,7 +117,8 @@ class Kind:
             parts = parts[1::2]
         if len(parts) != len(plurals) or not all(map(_ID.fullmatch, parts)):
             short = "/".join(["organization", "…"][-len(plurals) :])
-            raise Failure(f"no name of {self.plural}: it must look like {short} or {self.pattern}")
+            form = "IDs are 3 to 63 of a-z, 0-9 and -"
+            raise Failure(f"no name of {self.plural}: it must look like {short} or {self.pattern}; {form}")
         return "/".join(f"{plural}/{part}" for plural, part in zip(plurals, parts, strict=True))
 
     @property
