@@ -32,8 +32,9 @@ run: $(STAMP) ## start the sandbox, walk the user story, keep serving until Ctrl
 demo: $(STAMP) ## the same story on free ports, without staying; fails unless every step comes out as it should
 	$(VENV)/bin/number-verification story $(foreach listener,http grpc radius admin,--$(listener) 127.0.0.1:0)
 
+# Most of the time goes into waiting for processes that start, stop, hang or come back: four files at a time.
 test: $(STAMP) ## all tests, on real engines
-	$(PY) -m pytest -m "not interop"
+	$(PY) -m pytest -n 4 --dist loadfile -m "not interop"
 
 interop: $(STAMP) ## the suites against independent programs
 	tests/interop/install.sh

@@ -182,8 +182,16 @@ class Onboarding:
         )
         self._note("operator's staff", f"activate {registered.name}", "active")
         self._platform.wait_until_known(registered.client_id, REDIRECT_URI)
-        legal_basis = applications.LegalBasis.Name(basis).removeprefix("LEGAL_BASIS_").lower()
-        return Client(name, registered.client_id, key, registered.name, organization, channel_partner, legal_basis)
+        return Client(name, registered.client_id, key, registered.name, organization, channel_partner, _basis(basis))
+
+    def known(self, name: str, application: str, channel_partner: str, key: Mapping[str, Any]) -> Client:
+        """An application that was onboarded before."""
+        request = applications.GetApplicationRequest(name=application)
+        found = self._staff.call(f"{_SERVICE}/GetApplication", request, applications.GetApplicationResponse).application
+        customer = application.rpartition("/applications/")[0]
+        self._platform.wait_until_known(found.client_id, REDIRECT_URI)
+        basis = _basis(found.purposes[0].legal_basis)
+        return Client(name, found.client_id, key, application, customer, channel_partner, basis)
 
     def suspend(self, client: Client) -> None:
         """Staff stops serving an application."""
@@ -204,6 +212,14 @@ class Onboarding:
         )
         self._staff.call("consent.v1.ConsentService/GiveConsent", request, consent.GiveConsentResponse)
 
+    def agrees(self, application: str, device: Device) -> bool:
+        """Whether a subscriber agrees to what an application asks for, by what is on record."""
+        request = consent.LookUpConsentRequest(
+            phone_number=device.phone_number, application=application, purpose=PURPOSE, scopes=API_SCOPES
+        )
+        answer = self._staff.call("consent.v1.ConsentService/LookUpConsent", request, consent.LookUpConsentResponse)
+        return answer.allowed
+
     def withdraw(self, application: str, device: Device) -> None:
         """The operator records that a subscriber does not agree any more."""
         request = consent.WithdrawConsentRequest(
@@ -221,6 +237,16 @@ class Onboarding:
 
     def _note(self, who: str, what: str, outcome: str) -> None:
         self.done.append(Done(who, what, outcome))
+
+
+def known_before(onboarding: Onboarding, keys: Mapping[str, Mapping[str, Any]]) -> list[Client]:
+    """The two customers' applications, in a registry that an earlier run left."""
+    return [
+        onboarding.known("bank", "organizations/first-bank/applications/bank-app", "", keys["bank"]),
+        onboarding.known(
+            "shop", "organizations/web-shop/applications/shop-app", "organizations/aggregator", keys["shop"]
+        ),
+    ]
 
 
 def onboard_all(
@@ -242,6 +268,10 @@ def onboard_all(
     for device in consenting:
         onboarding.consent(behind.application, device)
     return [direct, behind]
+
+
+def _basis(basis: "applications.LegalBasis.ValueType") -> str:
+    return applications.LegalBasis.Name(basis).removeprefix("LEGAL_BASIS_").lower()
 
 
 def _public(private: Mapping[str, Any]) -> keys_pb2.JsonWebKeySet:

@@ -4,7 +4,7 @@ import fcntl
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,11 +17,14 @@ from number_verification.listener_settings import ListenAddress
 from number_verification.listening import with_port
 from number_verification.sandbox import devices, keys
 from number_verification.sandbox.core import RADIUS_CLIENT, MobileCore
-from number_verification.sandbox.onboarding import OPERATOR_STAFF, Client, Onboarding, onboard_all
+from number_verification.sandbox.onboarding import OPERATOR_STAFF, Client, Onboarding, known_before, onboard_all
 from number_verification.sandbox.platform import Platform
 from number_verification.supervisor import Supervisor
 
 DESCRIPTION = "sandbox.json"
+BEGUN = "sandbox-begun"
+"""Says how the registry was begun, once it was."""
+
 EXTERNAL_ISSUER = "https://idp.operator.example"
 DAY = 24 * 3600
 
@@ -52,14 +55,17 @@ def run(
     on_ready: Callable[[Running], None] = lambda _: None,
     *,
     empty_registry: bool = False,
+    begin_anew: bool = False,
 ) -> None:
     """Run the sandbox until it is stopped.
 
     Args:
-        data_dir: where it keeps its stores and writes `sandbox.json`. Its registry begins empty at every start.
+        data_dir: where it keeps its stores and writes `sandbox.json`. Its registry begins empty; a later run goes on
+            with what an earlier one of the same kind left.
         addresses: where it listens; loopback only.
         on_ready: called, in a thread, when it is ready to serve.
         empty_registry: whether nobody is onboarded.
+        begin_anew: whether what an earlier run left in the registry is dropped.
 
     Raises:
         ConfigurationRefused: it cannot listen or keep its data there.
@@ -68,9 +74,16 @@ def run(
     if others:
         raise ConfigurationRefused([f"{address}: the sandbox listens on loopback only" for address in others])
     with _alone_in(data_dir):
-        own = _begun_anew(data_dir)
+        begun = "empty" if empty_registry else "onboarded"
+        own, goes_on = _begun(data_dir, "" if begin_anew else begun)
+
+        def clients(onboarding: Onboarding) -> list[Client]:
+            found = [] if empty_registry else _clients(onboarding, own, goes_on=goes_on)
+            (data_dir / BEGUN).write_text(begun)
+            return found
+
         try:
-            _run(data_dir, addresses, own, on_ready, empty_registry=empty_registry)
+            _run(data_dir, addresses, own, on_ready, clients)
         finally:
             (data_dir / DESCRIPTION).unlink(missing_ok=True)
 
@@ -80,8 +93,7 @@ def _run(
     addresses: Addresses,
     own: keys.SandboxKeys,
     on_ready: Callable[[Running], None],
-    *,
-    empty_registry: bool,
+    clients_of: Callable[[Onboarding], list[Client]],
 ) -> None:
     # The issuer names the port, so a free one is picked before anything else is known.
     try:
@@ -98,8 +110,7 @@ def _run(
         core.attach_all()
         with Platform(listeners.internal, settings.issuer) as platform:
             onboarding = Onboarding(platform, own.operator_staff)
-            clients = [] if empty_registry else _onboarded(onboarding, own)
-            description = describe(settings, listeners, own, clients)
+            description = describe(settings, listeners, own, clients_of(onboarding), onboarding.agrees)
             _write(data_dir / DESCRIPTION, description)
             threading.Thread(target=core.keep_alive, args=(stopping,), name="core", daemon=True).start()
             on_ready(Running(description, core, onboarding, supervisor.stop))
@@ -111,9 +122,11 @@ def _run(
         stopping.set()
 
 
-def _onboarded(onboarding: Onboarding, own: keys.SandboxKeys) -> list[Client]:
-    consenting = (device for device in devices.DEVICES if device.consents)
-    return onboard_all(onboarding, {"bank": own.bank, "shop": own.shop}, consenting)
+def _clients(onboarding: Onboarding, own: keys.SandboxKeys, *, goes_on: bool) -> list[Client]:
+    private = {"bank": own.bank, "shop": own.shop}
+    if goes_on:
+        return known_before(onboarding, private)
+    return onboard_all(onboarding, private, (device for device in devices.DEVICES if device.consents))
 
 
 @contextmanager
@@ -135,12 +148,17 @@ def _alone_in(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def _begun_anew(data_dir: Path) -> keys.SandboxKeys:
-    """The keys of the directory, whose registry is empty then."""
+def _begun(data_dir: Path, as_what: str) -> tuple[keys.SandboxKeys, bool]:
+    """The keys of the directory, and whether its registry is one that was begun so to the end; if not, it is empty."""
+    marker = data_dir / BEGUN
     try:
-        for file in (data_dir / DESCRIPTION, *data_dir.glob(f"{REGISTRY}*")):
-            file.unlink(missing_ok=True)
-        return keys.load(data_dir)
+        (data_dir / DESCRIPTION).unlink(missing_ok=True)
+        goes_on = marker.exists() and marker.read_text() == as_what
+        if not goes_on:
+            marker.unlink(missing_ok=True)
+            for file in data_dir.glob(f"{REGISTRY}*"):
+                file.unlink()
+        return keys.load(data_dir), goes_on
     except OSError as error:
         raise _unusable(data_dir, error) from None
 
@@ -215,11 +233,19 @@ def sandbox_settings(data_dir: Path, addresses: Addresses, own: keys.SandboxKeys
 
 
 def describe(
-    settings: Settings, listeners: app.Listeners, own: keys.SandboxKeys, clients: Sequence[Client]
+    settings: Settings,
+    listeners: app.Listeners,
+    own: keys.SandboxKeys,
+    clients: Sequence[Client],
+    agrees: Callable[[str, devices.Device], bool],
 ) -> dict[str, Any]:
     """What `sandbox.json` says."""
     root = settings.issuer
-    agreed_with = [client.name for client in clients if client.legal_basis == LegalBasis.CONSENT]
+    need_consent = [client for client in clients if client.legal_basis == LegalBasis.CONSENT]
+
+    def consent(device: devices.Device) -> dict[str, str]:
+        return {each.name: "given" if agrees(each.application, device) else "missing" for each in need_consent}
+
     return {
         "issuer": root,
         "api_root": root,
@@ -234,7 +260,7 @@ def describe(
         "radius": {"address": str(listeners.radius), "secret": own.radius_secret, "apn": devices.APN},
         "clients": [client.description() for client in clients],
         "trusted_proxy": {"address": devices.TRUSTED_PROXY, "header": "Forwarded"},
-        "devices": [_device(device, agreed_with) for device in devices.DEVICES],
+        "devices": [_device(device, consent(device)) for device in devices.DEVICES],
         "external_issuer": {
             "issuer": EXTERNAL_ISSUER,
             "audience": settings.external_issuers[0].audience,
@@ -243,9 +269,8 @@ def describe(
     }
 
 
-def _device(device: devices.Device, agreed_with: Sequence[str]) -> dict[str, Any]:
+def _device(device: devices.Device, consent: Mapping[str, str]) -> dict[str, Any]:
     where = {"address": device.connects_from} if device.connects_from else {"forwarded": device.forwarded}
-    consent = dict.fromkeys(agreed_with, "given" if device.consents else "missing")
     if device.refused is not None:
         outcome = {"outcome": "refused", "reason": device.refused.value}
     else:

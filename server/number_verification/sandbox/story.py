@@ -84,7 +84,7 @@ def tell(data_dir: Path, addresses: sandbox.Addresses, *, keep_serving: bool) ->
                 running.stop()
 
     with _log_sent_to(log_path):
-        sandbox.run(data_dir, addresses, ready)
+        sandbox.run(data_dir, addresses, ready, begin_anew=True)
     told_well = came_out_right == [True]
     if not told_well:
         console.print(f"The end of the operator's log:\n{log_path.read_text()[-4000:]}", markup=False, highlight=False)

@@ -22,7 +22,13 @@ RSA = RSAKey.generate_key(2048, {"kid": "rsa"})
 OKP = OKPKey.generate_key("Ed25519", {"kid": "okp"})
 KEY_OF: dict[str, Key] = {"ES256": EC, "RS256": RSA, "PS256": RSA, "EdDSA": OKP, "Ed25519": OKP}
 
-REMOVED = object()
+
+class _Removed:
+    def __repr__(self) -> str:
+        return "removed"
+
+
+REMOVED = _Removed()
 """As a claim's value: the claim is left out."""
 
 

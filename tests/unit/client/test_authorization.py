@@ -2,6 +2,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+from itertools import count
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -114,6 +115,7 @@ def test_callback() -> None:
         (callback().replace("?", "#"), "STATE_MISMATCH"),
         ("", "STATE_MISMATCH"),
     ],
+    ids=count(),
 )
 def test_a_callback_that_does_not_hold(url: str, reason: str) -> None:
     with pytest.raises(ResponseRejected) as caught:
