@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -582,7 +583,7 @@ def test_a_use_case_is_told_who_calls(call: Callable[..., str], servicer: Servic
         ({"client_id": 1}, Reason.TOKEN_CLAIMS),
         ({"typ": "JWT"}, Reason.TOKEN_MALFORMED),
     ],
-    ids=str,
+    ids=count(),
 )
 def test_what_else_we_sign_lets_nobody_in(
     call: Callable[..., str], servicer: Servicer, claims: dict[str, Any], reason: Reason
