@@ -17,13 +17,13 @@ from number_verification.domain import clock
 from number_verification.domain.access import AccessCheck, Authenticated
 from number_verification.domain.application import LegalBasis, Limits
 from number_verification.domain.attribution import AttributionPolicy
-from number_verification.domain.grant import AccessGrant, AuthenticationMethod
+from number_verification.domain.grant import AccessGrant, AuthenticationMethod, SessionAnchor
 from number_verification.domain.onboarding.application import ApplicationState, RegisteredApplication
 from number_verification.domain.onboarding.entity import Entity
 from number_verification.domain.onboarding.organization import Organization, OrganizationKind
 from number_verification.domain.onboarding.product import Plan, Product
 from number_verification.domain.onboarding.subscription import Subscription, SubscriptionState
-from number_verification.domain.session import Subscriber
+from number_verification.domain.session import Ipv4Address, SessionKey, Subscriber
 from number_verification.registry.approval_records import SqlApprovalRecords
 from number_verification.registry.approvals import SqlApprovals
 from number_verification.registry.database import open_database
@@ -186,12 +186,17 @@ def _checks(url: str, context: Context) -> dict[str, list[Sample]]:
         registry.close()
 
 
+_SUBSCRIBER = Subscriber("", "+990100000001")
+
+
 def _nobody(_: str) -> AccessGrant:
     raise AssertionError("no token is redeemed here")
 
 
 def _grants(times: int) -> Iterator[AccessGrant]:
     now = clock.now()
+    # Of our own: approval was looked up when the token was issued.
+    anchor = SessionAnchor(SessionKey("gateway", "1"), now, _SUBSCRIBER, Ipv4Address("", bytes(4)))
     for index in range(times):
         yield AccessGrant(
             _client_id(index * 7919 % APPLICATIONS),
@@ -201,15 +206,16 @@ def _grants(times: int) -> Iterator[AccessGrant]:
             now,
             now,
             now + 300_000,
+            anchor,
             application="organizations/bank/applications/app",
         )
 
 
 def _check(access: AccessCheck, snapshot: Snapshot, times: int) -> Sample:
-    grants, subscriber, scopes = list(_grants(times)), Subscriber("", "+990100000001"), frozenset({VERIFY})
+    grants, scopes = list(_grants(times)), frozenset({VERIFY})
     started, cpu = time.perf_counter(), time.process_time()
     for grant in grants:
-        access.authorize(Authenticated(grant, subscriber, snapshot.find(grant.client_id)), scopes)
+        access.authorize(Authenticated(grant, _SUBSCRIBER, snapshot.find(grant.client_id)), scopes)
     return Sample(times, time.perf_counter() - started, time.process_time() - cpu)
 
 
