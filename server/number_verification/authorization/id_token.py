@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import secrets
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,6 @@ from number_verification.domain.clock import SECOND
 from number_verification.domain.grant import AccessGrant
 from number_verification.domain.session import Subscriber
 
-_SALT_BYTES = 32
 _SALT_FILE = "pairwise-salt"
 
 
@@ -30,15 +28,7 @@ def load_salt(directory: Path) -> bytes:
     Raises:
         KeyFileUnusable: it cannot be read or written.
     """
-    path = directory / _SALT_FILE
-    with key_files.locked(directory):
-        salt = key_files.read(path)
-        if salt is None:
-            salt = secrets.token_bytes(_SALT_BYTES)
-            key_files.write(path, salt)
-    if len(salt) != _SALT_BYTES:
-        raise key_files.KeyFileUnusable(f"{path} does not hold {_SALT_BYTES} bytes")
-    return salt
+    return key_files.secret(directory / _SALT_FILE)
 
 
 def pairwise_subject(salt: bytes, sector: str, subscriber: Subscriber) -> str:

@@ -2,11 +2,13 @@
 
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _OTHERS = 0o077
+_SECRET_BYTES = 32
 
 
 class KeyFileUnusable(Exception):
@@ -57,6 +59,22 @@ def _sync(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def secret(path: Path) -> bytes:
+    """A secret of 32 random bytes, the same for ever: made where there is none.
+
+    Raises:
+        KeyFileUnusable: it cannot be kept, or what is kept is something else.
+    """
+    with locked(path.parent):
+        content = read(path)
+        if content is None:
+            content = secrets.token_bytes(_SECRET_BYTES)
+            write(path, content)
+    if len(content) != _SECRET_BYTES:
+        raise KeyFileUnusable(f"{path} does not hold {_SECRET_BYTES} bytes")
+    return content
 
 
 @contextmanager

@@ -2,14 +2,12 @@
 
 import hashlib
 import hmac
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 from number_verification.authorization import key_files
 from number_verification.domain.approval_records import SUBSCRIBER_BYTES
 
-_KEY_BYTES = 32
 _KEY_FILE = "consent-key"
 
 
@@ -34,15 +32,7 @@ def load_consent_key(directory: Path) -> bytes:
     Raises:
         KeyFileUnusable: it cannot be read or written.
     """
-    path = directory / _KEY_FILE
-    with key_files.locked(directory):
-        key = key_files.read(path)
-        if key is None:
-            key = secrets.token_bytes(_KEY_BYTES)
-            key_files.write(path, key)
-    if len(key) != _KEY_BYTES:
-        raise key_files.KeyFileUnusable(f"{path} does not hold {_KEY_BYTES} bytes")
-    return key
+    return key_files.secret(directory / _KEY_FILE)
 
 
 def subscriber_hash(key: bytes) -> Callable[[str], bytes]:

@@ -83,23 +83,6 @@ def page(directory: Path, query: Query, size: int, after: Place | None = None) -
     return Page(records, None)
 
 
-def export(directory: Path, query: Query) -> Iterator[bytes]:
-    """All records, as lines of JSON with the members of an `AuditRecord`.
-
-    Raises:
-        StoreUnavailable: the trail cannot be read.
-    """
-    try:
-        for _, record in _places(directory, query, None):
-            if record is not None:
-                members = record._asdict()
-                members.update(number=record.number.masked, number_key=record.number.key)
-                members["number_hash"] = record.number.digest
-                yield json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-    except OSError as error:
-        raise os_fault(error, directory) from error
-
-
 def encode_place(place: Place) -> str:
     """A place as text that means nothing to others."""
     return urlsafe_b64encode(json.dumps(place._asdict()).encode()).decode()

@@ -8,6 +8,7 @@ from number_verification.domain.clock import Milliseconds
 from number_verification.registry.audit import files, verify
 from number_verification.registry.audit.files import DAY, path_of
 from number_verification.registry.audit.numbers import NumberKeys
+from number_verification.registry.audit.reading import Query, decode_place, encode_place, page
 from number_verification.registry.audit.sealer import Sealer
 from number_verification.registry.audit.seals import SealKey
 from number_verification.registry.audit.trail import AuditTrail
@@ -86,3 +87,16 @@ class Place:
         self.trail.close()
         if self._sealer is not None:
             self._sealer.close()
+
+
+def everything(place: Place, size: int = 1000, **wanted: Any) -> list[AuditRecord]:
+    found: list[AuditRecord] = []
+    after = None
+    while True:
+        records, after = page(place.audit, Query(**wanted), size, after)
+        found += records
+        if after is None:
+            return found
+        # As a caller has it between two pages.
+        after = decode_place(encode_place(after))
+        assert after is not None

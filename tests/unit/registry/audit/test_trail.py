@@ -20,7 +20,7 @@ from number_verification.registry.audit.files import DAY, day_of
 from number_verification.registry.audit.numbers import NumberKeys
 from number_verification.registry.audit.reading import Query
 from number_verification.registry.audit.trail import AuditTrail
-from unit.registry.audit.support import CALL, NUMBERS, START, Place
+from unit.registry.audit.support import CALL, NUMBERS, START, Place, everything
 
 WRITER = """
 import itertools, sys, threading
@@ -28,7 +28,7 @@ from pathlib import Path
 from number_verification.domain import clock
 from number_verification.registry.audit.numbers import NumberKeys
 from number_verification.registry.audit.trail import AuditTrail
-from unit.registry.audit.support import CALL, NUMBERS
+from unit.registry.audit.support import CALL, NUMBERS, everything
 
 root, name, threads, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 trail = AuditTrail(root / "audit", NumberKeys(root / "keys", 30))
@@ -57,7 +57,7 @@ def writer(root: Path, name: str, threads: int, count: int) -> subprocess.Popen[
 
 
 def correlators(place: Place) -> list[str]:
-    return [json.loads(line)["correlator"] for line in reading.export(place.audit, Query())]
+    return [record.correlator for record in everything(place)]
 
 
 def members(path: Path) -> list[dict[str, Any]]:
